@@ -1,0 +1,117 @@
+package bitjang
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// AdmitInput is a request that carries an access token, a refresh token, both
+// or neither.
+type AdmitInput struct {
+	Access  Secret
+	Refresh Secret
+	Passive bool // never rotate: a prefetch, whose answer may be thrown away
+	Caller  Caller
+}
+
+// Admission is a request that may go on. Tokens is set when the client must be
+// given new ones.
+type Admission struct {
+	Identity
+	Tokens *Tokens
+}
+
+// Admit decides the four cases of a request with two tokens:
+//
+//	access   refresh
+//	expired  expired   refused; log in again
+//	expired  valid     rotated: new tokens
+//	valid    expired   a new refresh token on the strength of the access token
+//	valid    valid     served as it is
+//
+// The third case needs the expired refresh token of the same session from the
+// same device, so that a stolen access token alone never becomes a session;
+// Config.NoRenewal switches it off. A missing token counts as expired.
+func (s *Service) Admit(ctx context.Context, in AdmitInput) (Admission, error) {
+	id, err := s.Authenticate(ctx, in.Access)
+	switch {
+	case err == nil:
+		return s.admitted(ctx, id, in)
+	case AsError(err).Code == Unavailable, in.Refresh.IsZero(), in.Passive:
+		return Admission{}, err
+	}
+	tokens, err := s.Refresh(ctx, RefreshInput{Token: in.Refresh, Caller: in.Caller})
+	if err != nil {
+		return Admission{}, err
+	}
+	return Admission{Identity: Identity{Claims: tokens.claims, Session: tokens.Session}, Tokens: &tokens}, nil
+}
+
+// admitted serves a valid access token, and renews the refresh token if that
+// has expired.
+func (s *Service) admitted(ctx context.Context, id Identity, in AdmitInput) (Admission, error) {
+	served := Admission{Identity: id}
+	if s.cfg.NoRenewal || in.Passive || !id.Session.renewable(s.clock()) {
+		return served, nil
+	}
+	t, err := s.ring.parse(in.Refresh)
+	if err != nil || t.session != id.Session.ID {
+		return served, nil
+	}
+	in.Caller.Device = in.Caller.Device.bounded()
+	tokens, err := s.exchange(ctx, t, in.Caller, func(sess *Session, now time.Time) verdict {
+		return judgeExpired(sess, t, now, in.Caller.Device, s.cfg.RotationGrace)
+	})
+	switch {
+	case err == nil:
+		s.record(ctx, happened(EventSessionRenewed, &tokens.Session, in.Caller, ""))
+		return Admission{Identity: Identity{Claims: tokens.claims, Session: tokens.Session}, Tokens: &tokens}, nil
+	case errors.Is(err, ErrSessionExpired), errors.Is(err, ErrSuperseded):
+		return served, nil // no new tokens, but the access token is still good
+	}
+	return Admission{}, err
+}
+
+// judgeExpired judges the refresh token of a session that has been idle for
+// too long as if it had not been, provided the device is the same.
+func judgeExpired(s *Session, t refreshToken, now time.Time, from Device, grace time.Duration) verdict {
+	if !s.renewable(now) || !sameDevice(s.Device, from) {
+		return verdictDead
+	}
+	awake := *s
+	awake.IdleExpiresAt = s.ExpiresAt
+	return judge(&awake, t, now, from, grace)
+}
+
+// moveOn makes the confirmed token of the caller's session one that nobody
+// holds yet, and hands it out: after a change of privilege older tokens must
+// not reach the new state. The presented refresh token, if it is in order,
+// becomes the parent, so that a straggler with it is told to try again.
+func (s *Service) moveOn(ctx context.Context, id Identity, presented Secret, from Caller) (Tokens, error) {
+	held, err := s.ring.parse(presented)
+	known := err == nil && held.session == id.Session.ID
+	var t refreshToken
+	now := s.clock()
+	sess, err := s.changeSession(ctx, id.Session.ID, func(sess *Session) bool {
+		now = s.clock()
+		if sess.refusal(now) != nil {
+			return false
+		}
+		parent := refreshToken{session: sess.ID, generation: max(sess.Generation, id.Claims.Generation), nonce: sess.Nonce}
+		if known && sess.rotate(judge(sess, held, now, from.Device, s.cfg.RotationGrace), held, now) {
+			parent = held
+		}
+		t = parent.child()
+		sess.moveOn(t, now)
+		sess.AuthTime, sess.LastSeenAt, sess.IdleExpiresAt = now, now, now.Add(s.cfg.RefreshTTL)
+		return true
+	})
+	if err != nil {
+		return Tokens{}, err
+	}
+	if err := sess.refusal(now); err != nil {
+		return Tokens{}, err
+	}
+	return s.issue(sess, t, now)
+}

@@ -1,0 +1,155 @@
+package bitjang
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// Config makes a Service. Required: Issuer, MasterKeys and Store. Every other
+// zero value has the stated default.
+type Config struct {
+	Issuer     string   // public base URL, the `iss` of tokens
+	Audience   string   // `aud` of access tokens; default: Issuer
+	ClientID   string   // `client_id` of first-party access tokens; default "bitjang"
+	MasterKeys []Secret // newest first; see NewMasterKey
+
+	Store    Store
+	Sessions SessionStore // default: Store
+
+	AccessTTL        time.Duration // lifetime of an access token; default 10 m, 1 s to 24 h
+	RefreshTTL       time.Duration // idle lifetime of a session, slides; default 14 days
+	SessionTTL       time.Duration // absolute lifetime of a session, never slides; default 90 days
+	RotationGrace    time.Duration // how late a straggler may be; default 30 s, at most 10 m
+	SessionRetention time.Duration // how long a dead session is kept to explain itself; default 30 days
+	EventRetention   time.Duration // how long events are kept; default 400 days
+
+	SessionLimit int        // live sessions per user, the longest unseen is ended beyond it; 0: no limit
+	OnReuse      OnReuse    // default RevokeOnReuse
+	OnRollback   OnRollback // default AcceptRollback
+	NoRenewal    bool       // switches off the third of the four cases; see Service.Admit
+
+	SignupClosed         bool // only the operator makes users
+	SignupRevealExisting bool // signing up with a known address answers ErrUserExists
+
+	Algorithm      string        // of access tokens: ES256 (default), EdDSA or RS256
+	KeyRotation    time.Duration // how long a signing key is used; default 30 days
+	KeyPublication time.Duration // how long a key is published before it is used; default 24 h
+
+	PasswordMemoryKiB uint32 // argon2id memory; default 19456 (19 MiB), at least 8192
+	PasswordTime      uint32 // argon2id passes; default 2
+	PasswordWorkers   int    // hashes computed at once; default half of the processors
+	PasswordQueue     int    // logins that may wait for a worker; default 64 per worker
+
+	Now    func() time.Time // default time.Now
+	Logger *slog.Logger     // default: discard
+}
+
+// OnReuse says what happens to a session whose old refresh token comes back.
+type OnReuse string
+
+// The policies.
+const (
+	RevokeOnReuse OnReuse = "revoke" // the session ends
+	HoldOnReuse   OnReuse = "hold"   // nobody gets tokens until the user logs in again on that device
+)
+
+// OnRollback says what happens to a token that is newer than the store.
+type OnRollback string
+
+// The policies.
+const (
+	AcceptRollback OnRollback = "accept" // the session goes on; an event tells
+	DenyRollback   OnRollback = "deny"   // refused as an unknown session
+)
+
+const day = 24 * time.Hour
+
+// withDefaults fills in every zero value.
+func (c Config) withDefaults() Config {
+	setDefault(&c.Audience, c.Issuer)
+	setDefault(&c.ClientID, "bitjang")
+	setDefault(&c.AccessTTL, 10*time.Minute)
+	setDefault(&c.RefreshTTL, 14*day)
+	setDefault(&c.SessionTTL, 90*day)
+	setDefault(&c.RotationGrace, 30*time.Second)
+	setDefault(&c.SessionRetention, 30*day)
+	setDefault(&c.EventRetention, 400*day)
+	setDefault(&c.OnReuse, RevokeOnReuse)
+	setDefault(&c.OnRollback, AcceptRollback)
+	setDefault(&c.Algorithm, "ES256")
+	setDefault(&c.KeyRotation, 30*day)
+	setDefault(&c.KeyPublication, day)
+	setDefault(&c.PasswordMemoryKiB, 19*1024)
+	setDefault(&c.PasswordTime, 2)
+	setDefault(&c.PasswordWorkers, (runtime.GOMAXPROCS(0)+1)/2)
+	setDefault(&c.PasswordQueue, 64*c.PasswordWorkers)
+	if c.Sessions == nil && c.Store != nil {
+		c.Sessions = c.Store
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// problems returns everything that is wrong with a Config whose defaults are
+// filled in.
+func (c Config) problems() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	u, err := url.Parse(c.Issuer)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.RawQuery != "" || u.Fragment != "" {
+		bad("Issuer: %q is not an http or https URL without query and fragment", c.Issuer)
+	}
+	if c.Store == nil {
+		bad("Store: missing")
+	}
+	within := func(name string, value, least, most time.Duration) {
+		if value < least || value > most {
+			bad("%s: %v is not within %v and %v", name, value, least, most)
+		}
+	}
+	const decade = 3660 * day
+	within("AccessTTL", c.AccessTTL, time.Second, day)
+	within("RefreshTTL", c.RefreshTTL, time.Second, decade)
+	within("SessionTTL", c.SessionTTL, c.RefreshTTL, decade)
+	within("RotationGrace", c.RotationGrace, time.Second, 10*time.Minute)
+	within("SessionRetention", c.SessionRetention, time.Minute, decade)
+	within("EventRetention", c.EventRetention, time.Minute, decade)
+	within("KeyRotation", c.KeyRotation, time.Minute, decade)
+	within("KeyPublication", c.KeyPublication, time.Second, c.KeyRotation)
+	if c.SessionLimit < 0 {
+		bad("SessionLimit: %d is negative", c.SessionLimit)
+	}
+	if c.OnReuse != RevokeOnReuse && c.OnReuse != HoldOnReuse {
+		bad("OnReuse: %q is neither revoke nor hold", c.OnReuse)
+	}
+	if c.OnRollback != AcceptRollback && c.OnRollback != DenyRollback {
+		bad("OnRollback: %q is neither accept nor deny", c.OnRollback)
+	}
+	if !slices.Contains([]string{"ES256", "EdDSA", "RS256"}, c.Algorithm) {
+		bad("Algorithm: %q is none of ES256, EdDSA, RS256", c.Algorithm)
+	}
+	if c.PasswordMemoryKiB < 8*1024 || c.PasswordMemoryKiB > 1024*1024 || c.PasswordTime > 100 {
+		bad("PasswordMemoryKiB, PasswordTime: %d KiB and %d passes are not within 8192 to 1048576 and 1 to 100", c.PasswordMemoryKiB, c.PasswordTime)
+	}
+	if c.PasswordWorkers < 1 || c.PasswordQueue < 1 {
+		bad("PasswordWorkers, PasswordQueue: both must be positive")
+	}
+	return errors.Join(errs...)
+}

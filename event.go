@@ -1,0 +1,84 @@
+package bitjang
+
+import (
+	"context"
+	"net/netip"
+	"time"
+)
+
+// EventType names a security fact, in a word that stays the same for ever.
+type EventType string
+
+// The events. A usual refresh is none: nothing grows with it.
+const (
+	EventSignup          EventType = "signup"
+	EventSignupRepeated  EventType = "signup_repeated" // somebody signed up with an address that has an account
+	EventLogin           EventType = "login"
+	EventLoginFailed     EventType = "login_failed"
+	EventPasswordChanged EventType = "password_changed"
+	EventUserChanged     EventType = "user_changed"
+	EventUserDisabled    EventType = "user_disabled"
+	EventUserEnabled     EventType = "user_enabled"
+	EventSessionEnded    EventType = "session_ended"
+	EventSessionsEnded   EventType = "sessions_ended"
+	EventSessionHeld     EventType = "session_held"
+	EventRefreshReuse    EventType = "refresh_token_reuse"
+	EventRefreshRecover  EventType = "refresh_recovered" // a lost response was made good
+	EventRefreshAhead    EventType = "store_rollback"    // a token newer than the store came back
+	EventSessionRenewed  EventType = "session_renewed"   // an expired refresh token, renewed by a valid access token
+)
+
+// Event is one line of the audit trail. It never holds a secret.
+type Event struct {
+	ID        int64 // set by the store, growing
+	At        time.Time
+	Type      EventType
+	UserID    string
+	SessionID SessionID
+	IP        netip.Addr
+	UserAgent string
+	Reason    string // an EndReason or another stable word
+	Count     int    // how many sessions, for sessions_ended
+}
+
+// maxPage bounds every listing.
+const maxPage = 100
+
+// Activity returns a user's events, newest first: those with ids below before
+// (0 for the newest), at most limit (1 to 100, 0 means 50).
+func (s *Service) Activity(ctx context.Context, userID string, before int64, limit int) ([]Event, error) {
+	if limit == 0 {
+		limit = 50
+	}
+	if before < 0 || limit < 1 || limit > maxPage {
+		return nil, invalid("cursor_invalid", "The cursor is a number from the page before and the limit is 1 to %d.", maxPage)
+	}
+	events, err := s.events.Events(ctx, userID, before, limit)
+	if err != nil {
+		return nil, outage("list events", err)
+	}
+	return events, nil
+}
+
+// record saves events. A fact that cannot be saved is logged whole instead: it
+// must not be lost, and it must not undo what has already happened.
+func (s *Service) record(ctx context.Context, events ...Event) {
+	for i := range events {
+		events[i].At = s.clock()
+		events[i].UserAgent = clip(events[i].UserAgent, maxUserAgent)
+	}
+	// The caller may hang up; the fact stays a fact.
+	err := s.events.InsertEvents(context.WithoutCancel(ctx), events...)
+	if err == nil {
+		return
+	}
+	for _, e := range events {
+		s.log.Error("event not saved", "error", err, "type", e.Type, "user", e.UserID,
+			"session", e.SessionID.String(), "ip", e.IP, "reason", e.Reason)
+	}
+}
+
+// happened is an event about a session, as seen from a caller.
+func happened(t EventType, sess *Session, from Caller, reason string) Event {
+	return Event{Type: t, UserID: sess.UserID, SessionID: sess.ID, IP: from.IP, UserAgent: from.Device.UserAgent, Reason: reason}
+}

@@ -1,0 +1,104 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/bitjang/bitjang"
+)
+
+// The cookies. The __Host- prefix makes browsers refuse them from another
+// host, another path or without Secure (RFC 6265bis section 4.1.3.2).
+const (
+	AccessCookie  = "__Host-bitjang_at"
+	RefreshCookie = "__Host-bitjang_rt"
+	deviceCookie  = "__Host-bitjang_device"
+)
+
+// deviceCookieAge is as long as browsers keep a cookie.
+const deviceCookieAge = 400 * 24 * time.Hour
+
+func hostCookie(name, value string, age time.Duration) *http.Cookie {
+	c := &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode}
+	c.MaxAge = int(age.Seconds())
+	if c.MaxAge <= 0 {
+		c.MaxAge = -1
+	}
+	return c
+}
+
+// TokenCookies are the two cookies of tokens. The refresh cookie lives as long
+// as the session may, not only until the token goes idle: an expired refresh
+// token beside a valid access token still proves where it came from.
+func TokenCookies(t bitjang.Tokens) []*http.Cookie {
+	return []*http.Cookie{
+		hostCookie(AccessCookie, t.Access.Reveal(), t.AccessExpiresAt.Sub(t.IssuedAt)),
+		hostCookie(RefreshCookie, t.Refresh.Reveal(), t.Session.ExpiresAt.Sub(t.IssuedAt)),
+	}
+}
+
+// SetTokens gives tokens to a browser. An answer with Set-Cookie must not be
+// kept by any cache: it would log strangers in as each other.
+func SetTokens(w http.ResponseWriter, t bitjang.Tokens) {
+	for _, c := range TokenCookies(t) {
+		http.SetCookie(w, c)
+	}
+	w.Header().Set("Cache-Control", "private, no-store")
+}
+
+// ClearTokens takes them away: after a logout, and never for any other reason.
+// A refusal may be the late answer of a lost race, and would then take away
+// the tokens of a session that is alive.
+func ClearTokens(w http.ResponseWriter) {
+	http.SetCookie(w, hostCookie(AccessCookie, "", -time.Second))
+	http.SetCookie(w, hostCookie(RefreshCookie, "", -time.Second))
+}
+
+// SetDevice gives a browser its device id.
+func SetDevice(w http.ResponseWriter, id string) {
+	http.SetCookie(w, hostCookie(deviceCookie, id, deviceCookieAge))
+}
+
+// DeviceCookie returns the device id of a browser, "" if it has none.
+func DeviceCookie(r *http.Request) string { return cookie(r, deviceCookie) }
+
+func cookie(r *http.Request, name string) string {
+	c, err := r.Cookie(name)
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
+// AccessToken is the request's access token: from the Authorization header,
+// else from the cookie.
+func AccessToken(r *http.Request) bitjang.Secret {
+	if token, ok := bearer(r); ok {
+		return bitjang.NewSecret(token)
+	}
+	return bitjang.NewSecret(cookie(r, AccessCookie))
+}
+
+// RefreshHeader carries the refresh token of a client without cookies and
+// without a body.
+const RefreshHeader = "Refresh-Token"
+
+// RefreshToken is the request's refresh token outside its body, and whether it
+// came as a cookie, in which case the answer goes back as one.
+func RefreshToken(r *http.Request) (token bitjang.Secret, fromCookie bool) {
+	if h := r.Header.Get(RefreshHeader); h != "" {
+		return bitjang.NewSecret(h), false
+	}
+	c := cookie(r, RefreshCookie)
+	return bitjang.NewSecret(c), c != ""
+}
+
+func bearer(r *http.Request) (string, bool) {
+	const scheme = "bearer "
+	h := r.Header.Get("Authorization")
+	if len(h) <= len(scheme) || !strings.EqualFold(h[:len(scheme)], scheme) {
+		return "", false
+	}
+	return h[len(scheme):], true
+}

@@ -1,0 +1,99 @@
+package web
+
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/bitjang/bitjang"
+)
+
+// Problem is the body of an error (RFC 9457). Code is the stable word that
+// programs branch on.
+type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Code   string `json:"code"`
+	Detail string `json:"detail,omitempty"`
+	// SessionEnd says why the session had ended.
+	SessionEnd string `json:"session_end,omitempty"`
+	// StepUpURL says where to go when step-up is required.
+	StepUpURL string `json:"step_up_url,omitempty"`
+
+	RetryAfter time.Duration `json:"-"`
+	Allow      string        `json:"-"`
+}
+
+// Error makes a Problem an error, so that the edge can refuse on its own.
+func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
+
+// Refuse makes a problem of the edge itself.
+func Refuse(status int, code, detail string) *Problem {
+	return &Problem{Status: status, Code: code, Detail: detail}
+}
+
+var internalProblem = Refuse(http.StatusInternalServerError, "internal", "Something went wrong on our side.")
+
+// statuses is the one table from the rules' codes to HTTP.
+var statuses = map[bitjang.Code]int{
+	bitjang.Invalid:         http.StatusBadRequest,
+	bitjang.Unauthenticated: http.StatusUnauthorized,
+	bitjang.Denied:          http.StatusForbidden,
+	bitjang.NotFound:        http.StatusNotFound,
+	bitjang.Conflict:        http.StatusConflict,
+	bitjang.RateLimited:     http.StatusTooManyRequests,
+	bitjang.Unavailable:     http.StatusServiceUnavailable,
+	bitjang.Internal:        http.StatusInternalServerError,
+}
+
+// ProblemOf translates any error.
+func ProblemOf(err error) *Problem {
+	if p, ok := err.(*Problem); ok {
+		return p
+	}
+	e := bitjang.AsError(err)
+	return &Problem{Status: statuses[e.Code], Code: e.Reason, Detail: e.Message, SessionEnd: string(e.SessionEnd), RetryAfter: e.RetryAfter}
+}
+
+// fail writes an error and logs it, once. What the caller did is not our news,
+// what we did is.
+func (e *Edge) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := ProblemOf(err)
+	level := e.Log.Debug
+	if p.Status >= 500 {
+		level = e.Log.Error
+	}
+	level("request failed", "method", r.Method, "path", r.URL.Path, "status", p.Status, "error", err)
+	WriteProblem(w, p)
+}
+
+// WriteProblem writes a problem with the headers that belong to its status.
+func WriteProblem(w http.ResponseWriter, p *Problem) {
+	out := *p
+	out.Type, out.Title = "about:blank", http.StatusText(p.Status)
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	NoStore(w)
+	if p.Allow != "" {
+		h.Set("Allow", p.Allow)
+	}
+	if p.Status == http.StatusServiceUnavailable || p.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(p.RetryAfter.Seconds())))))
+	}
+	if p.Status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", challenge(p.Code))
+	}
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(out) // the caller is gone: nobody to tell
+}
+
+// challenge is RFC 6750 section 3.
+func challenge(code string) string {
+	if code == bitjang.ErrAccessToken.Reason {
+		return `Bearer realm="bitjang", error="invalid_token"`
+	}
+	return `Bearer realm="bitjang"`
+}

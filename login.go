@@ -1,0 +1,156 @@
+package bitjang
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// failureFloor is the least time a refused login takes. Hashes imported from
+// other systems cost more or less than ours, and an unknown user has none: a
+// stopwatch must not tell them apart.
+const failureFloor = 300 * time.Millisecond
+
+// aal1 is the assurance level of a password alone (NIST SP 800-63B).
+const aal1 = "aal1"
+
+// LoginInput is an attempt to log in.
+type LoginInput struct {
+	Identifier string // the mail address
+	Password   Secret
+	Caller     Caller
+}
+
+// Login checks the password and opens a session on the caller's device. It
+// ends the device's previous session of the same user, and the longest unseen
+// session beyond Config.SessionLimit.
+func (s *Service) Login(ctx context.Context, in LoginInput) (Tokens, error) {
+	started := s.clock()
+	u, err := s.checkCredentials(ctx, in)
+	if errors.Is(err, ErrInvalidCredentials) {
+		s.sleepUntil(ctx, started.Add(failureFloor))
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
+	sess, t, err := s.openSession(ctx, u, in.Caller)
+	if err != nil {
+		return Tokens{}, err
+	}
+	s.record(ctx, happened(EventLogin, &sess, in.Caller, "pwd"))
+	if err := s.makeRoom(ctx, &sess, in.Caller); err != nil {
+		return Tokens{}, err
+	}
+	tokens, err := s.issue(sess, t, sess.CreatedAt)
+	tokens.User = &u
+	return tokens, err
+}
+
+// checkCredentials returns the user whose password this is.
+func (s *Service) checkCredentials(ctx context.Context, in LoginInput) (User, error) {
+	u, err := s.FindUser(ctx, emailOnly(in.Identifier))
+	known := &u
+	switch e := AsError(err); {
+	case err == nil:
+	case e.Code == NotFound || e.Code == Invalid:
+		known = nil
+	default:
+		return User{}, err
+	}
+	match, outdated, err := s.checkPassword(ctx, known, in.Password)
+	if err != nil {
+		return User{}, err
+	}
+	if !match {
+		if known != nil {
+			s.record(ctx, Event{Type: EventLoginFailed, UserID: u.ID, IP: in.Caller.IP, UserAgent: in.Caller.Device.UserAgent, Reason: "invalid_credentials"})
+		}
+		return User{}, ErrInvalidCredentials
+	}
+	if !u.DisabledAt.IsZero() {
+		return User{}, ErrUserDisabled
+	}
+	if outdated {
+		u = s.rehash(ctx, u, in.Password)
+	}
+	return u, nil
+}
+
+// emailOnly keeps FindUser from looking up ids: a login names a mail address.
+func emailOnly(identifier string) string {
+	if slices.Contains([]byte(identifier), '@') {
+		return identifier
+	}
+	return "@"
+}
+
+// openSession saves a new session and then looks at the user again: a change
+// of password or a lock that came between the check and the save must win.
+func (s *Service) openSession(ctx context.Context, u User, from Caller) (Session, refreshToken, error) {
+	now := s.clock()
+	t := firstToken(newSessionID())
+	sess := Session{
+		ID: t.session, UserID: u.ID, ClientID: s.cfg.ClientID, Version: 1,
+		Rotation:  Rotation{Nonce: t.nonce, ConfirmedAt: now},
+		CreatedAt: now, LastSeenAt: now,
+		IdleExpiresAt: now.Add(s.cfg.RefreshTTL), ExpiresAt: now.Add(s.cfg.SessionTTL),
+		AuthTime: now, AMR: []string{"pwd"}, ACR: aal1, Roles: u.Roles,
+		Device: from.Device.bounded(), IP: from.IP,
+	}
+	if err := s.sessions.InsertSession(ctx, sess); err != nil {
+		return Session{}, t, outage("save session", err)
+	}
+	again, err := s.User(ctx, u.ID)
+	if err == nil && again.PasswordHash == u.PasswordHash && again.DisabledAt.IsZero() {
+		return sess, t, nil
+	}
+	_, endErr := s.changeSession(ctx, sess.ID, func(sess *Session) bool {
+		sess.end(s.clock(), EndedByPassword)
+		return true
+	})
+	switch {
+	case endErr != nil:
+		return Session{}, t, endErr
+	case err != nil:
+		return Session{}, t, err
+	case !again.DisabledAt.IsZero():
+		return Session{}, t, ErrUserDisabled
+	}
+	return Session{}, t, ErrInvalidCredentials
+}
+
+// makeRoom keeps one session per device and no more than the limit per user.
+func (s *Service) makeRoom(ctx context.Context, sess *Session, from Caller) error {
+	if sess.Device.ID != "" {
+		same := EndFilter{UserID: sess.UserID, DeviceID: sess.Device.ID, Except: sess.ID, Reason: EndedByReplaced}
+		if _, err := s.endSessions(ctx, same, from); err != nil {
+			return err
+		}
+	}
+	if s.cfg.SessionLimit == 0 {
+		return nil
+	}
+	live, err := s.Sessions(ctx, sess.UserID)
+	if err != nil {
+		return err
+	}
+	for i := s.cfg.SessionLimit; i < len(live); i++ { // the longest unseen come last
+		if live[i].ID == sess.ID {
+			continue
+		}
+		if err := s.EndSession(ctx, EndSessionInput{UserID: sess.UserID, ID: live[i].ID, Reason: EndedByLimit, Caller: from}); err != nil && !errors.Is(err, ErrNoSuchSession) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) sleepUntil(ctx context.Context, t time.Time) {
+	timer := time.NewTimer(t.Sub(s.clock()))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,218 @@
+package bitjang
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+)
+
+const (
+	// casAttempts bounds every compare-and-swap loop. Each lost round means
+	// that somebody else got on, so more than a few are never needed.
+	casAttempts = 16
+	// flightTimeout bounds a refresh that several callers wait for together
+	// and that none of them can cancel for the others.
+	flightTimeout = 10 * time.Second
+)
+
+// errContended is answered when a record moved under us casAttempts times.
+var errContended = &Error{Code: Unavailable, Reason: "contended", Message: "Too many changes at once. Try again in a moment.", RetryAfter: time.Second}
+
+// RefreshInput is a refresh token that came back.
+type RefreshInput struct {
+	Token  Secret
+	Caller Caller
+}
+
+// Refresh exchanges a refresh token for new tokens, or says why not: see
+// docs/rotation.md for the ten verdicts.
+//
+// Identical tokens that arrive together from one address with one User-Agent
+// and device share one exchange. Without that condition a thief could share
+// the victim's.
+func (s *Service) Refresh(ctx context.Context, in RefreshInput) (Tokens, error) {
+	t, err := s.ring.parse(in.Token)
+	if err != nil {
+		s.counts[verdictMalformed].Add(1)
+		return Tokens{}, err
+	}
+	in.Caller.Device = in.Caller.Device.bounded()
+	d := in.Caller.Device
+	key := strings.Join([]string{in.Token.Reveal(), in.Caller.IP.String(), d.ID, d.UserAgent}, "\x00")
+	flight := s.flights.DoChan(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTimeout)
+		defer cancel()
+		return s.refresh(ctx, t, in.Caller)
+	})
+	select {
+	case <-ctx.Done():
+		return Tokens{}, ErrStoreDown.because(ctx.Err())
+	case r := <-flight:
+		tokens, _ := r.Val.(Tokens)
+		return tokens, r.Err
+	}
+}
+
+func (s *Service) refresh(ctx context.Context, t refreshToken, from Caller) (Tokens, error) {
+	now := s.clock()
+	if t.generation > 0 {
+		sess, err := s.sessions.ConfirmSession(ctx, Confirmation{
+			ID: t.session, Generation: t.generation, Nonce: t.nonce, Parent: t.parent,
+			Now: now, IdleExpiresAt: now.Add(s.cfg.RefreshTTL),
+		})
+		switch {
+		case err == nil:
+			s.counts[verdictConfirm].Add(1)
+			return s.issue(s.noteCaller(ctx, sess, from), t.child(), now)
+		case !errors.Is(err, ErrConflict):
+			return Tokens{}, outage("confirm refresh", err)
+		}
+	}
+	return s.refreshUnusual(ctx, t, from)
+}
+
+// refreshUnusual is every row of the table but the usual one: read, judge,
+// compare-and-swap.
+func (s *Service) refreshUnusual(ctx context.Context, t refreshToken, from Caller) (Tokens, error) {
+	return s.exchange(ctx, t, from, func(sess *Session, now time.Time) verdict {
+		return judge(sess, t, now, from.Device, s.cfg.RotationGrace)
+	})
+}
+
+// exchange gives a child for t if opinion, asked anew each time the session
+// has moved, finds that t deserves one.
+func (s *Service) exchange(ctx context.Context, t refreshToken, from Caller, opinion func(*Session, time.Time) verdict) (Tokens, error) {
+	var v verdict
+	now := s.clock()
+	sess, err := s.changeSession(ctx, t.session, func(sess *Session) bool {
+		now = s.clock()
+		v = opinion(sess, now)
+		return s.follow(sess, v, t, from, now)
+	})
+	if errors.Is(err, ErrNoSuchSession) {
+		s.counts[verdictUnknown].Add(1)
+		return Tokens{}, ErrSessionUnknown
+	} else if err != nil {
+		return Tokens{}, err
+	}
+	s.counts[v].Add(1)
+	if err := s.report(ctx, &sess, v, from, now); err != nil {
+		return Tokens{}, err
+	}
+	return s.issue(sess, t.child(), now)
+}
+
+// follow carries a verdict and the policies into the record, and reports
+// whether it is to be saved.
+func (s *Service) follow(sess *Session, v verdict, t refreshToken, from Caller, now time.Time) bool {
+	switch {
+	case v == verdictAhead && s.cfg.OnRollback == DenyRollback:
+		return false
+	case sess.rotate(v, t, now):
+		sess.LastSeenAt, sess.IdleExpiresAt = now, now.Add(s.cfg.RefreshTTL)
+		sess.noteCaller(from)
+		return true
+	case v == verdictElsewhere:
+		s.punish(sess, EndedByStranger, now)
+		return true
+	case v == verdictReplay:
+		s.punish(sess, EndedByReuse, now)
+		return true
+	}
+	return false
+}
+
+func (s *Service) punish(sess *Session, why EndReason, now time.Time) {
+	if s.cfg.OnReuse == HoldOnReuse {
+		sess.HeldAt, sess.HeldFor = now, string(why)
+		return
+	}
+	sess.end(now, why)
+}
+
+// report tells what happened, after it was saved, and returns the refusal if
+// there is one.
+func (s *Service) report(ctx context.Context, sess *Session, v verdict, from Caller, now time.Time) error {
+	switch v {
+	case verdictRecover:
+		s.record(ctx, happened(EventRefreshRecover, sess, from, ""))
+	case verdictAhead:
+		s.record(ctx, happened(EventRefreshAhead, sess, from, string(s.cfg.OnRollback)))
+		if s.cfg.OnRollback == DenyRollback {
+			return ErrSessionUnknown
+		}
+	case verdictSuperseded:
+		return ErrSuperseded
+	case verdictDead:
+		return sess.refusal(now)
+	case verdictReplay, verdictElsewhere:
+		s.log.Warn("refresh token reuse", "session", sess.ID.String(), "user", sess.UserID, "ip", from.IP, "verdict", v.String())
+		ended := happened(EventSessionEnded, sess, from, string(sess.EndReason))
+		if sess.EndedAt.IsZero() {
+			ended = happened(EventSessionHeld, sess, from, sess.HeldFor)
+		}
+		s.record(ctx, happened(EventRefreshReuse, sess, from, v.String()), ended)
+		if sess.EndedAt.IsZero() {
+			return ErrStepUpRequired
+		}
+		e := *ErrTokenReused
+		e.SessionEnd = sess.EndReason
+		return &e
+	}
+	return nil
+}
+
+// noteCaller writes down that a session's device has a new address or a new
+// browser version. It is a second write, but a rare one; the usual refresh
+// leaves both columns alone, and so a policy can still see the old ones.
+func (s *Service) noteCaller(ctx context.Context, sess Session, from Caller) Session {
+	noted := sess
+	if !noted.noteCaller(from) {
+		return sess
+	}
+	if err := s.sessions.UpdateSession(ctx, noted); err != nil {
+		return sess // the next refresh notes it
+	}
+	noted.Version++
+	return noted
+}
+
+func (s *Session) noteCaller(from Caller) bool {
+	old := *s
+	if from.IP.IsValid() {
+		s.IP = from.IP
+	}
+	if from.Device.UserAgent != "" {
+		s.Device.UserAgent, s.Device.Hints = from.Device.UserAgent, from.Device.Hints
+	}
+	if s.Device.ID == "" {
+		s.Device.ID = from.Device.ID
+	}
+	return old.IP != s.IP || old.Device != s.Device
+}
+
+// changeSession is the compare-and-swap loop for sessions. change decides anew
+// on what it finds each round, and says whether there is anything to save.
+func (s *Service) changeSession(ctx context.Context, id SessionID, change func(*Session) bool) (Session, error) {
+	for range casAttempts {
+		sess, err := s.sessions.Session(ctx, id)
+		if errors.Is(err, ErrNotFound) {
+			return Session{}, ErrNoSuchSession
+		} else if err != nil {
+			return Session{}, outage("load session", err)
+		}
+		if !change(&sess) {
+			return sess, nil
+		}
+		err = s.sessions.UpdateSession(ctx, sess)
+		switch {
+		case err == nil:
+			sess.Version++
+			return sess, nil
+		case !errors.Is(err, ErrConflict):
+			return Session{}, outage("save session", err)
+		}
+	}
+	return Session{}, errContended
+}

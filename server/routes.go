@@ -1,0 +1,48 @@
+package server
+
+import (
+	"github.com/bitjang/bitjang/internal/api"
+	"github.com/bitjang/bitjang/internal/web"
+)
+
+// audience says who calls a route, and so what stands before its handler.
+type audience int
+
+const (
+	public audience = iota // anybody, no credentials: documents and health
+	apiUse                 // programs and scripts; guarded against other sites' pages
+	proxy                  // a reverse proxy on behalf of a request
+)
+
+type route struct {
+	pattern string
+	audience
+	handle web.Handler
+}
+
+// routes is the whole HTTP surface. Nothing is reachable any other way.
+func routes(a *api.API) []route {
+	return []route{
+		{"POST /v1/signup", apiUse, a.Signup},
+		{"POST /v1/login", apiUse, a.Login},
+		{"POST /v1/refresh", apiUse, a.Refresh},
+		{"POST /v1/logout", apiUse, a.Logout},
+		{"POST /v1/logout-all", apiUse, a.LogoutAll},
+		{"GET /v1/sessions", apiUse, a.Sessions},
+		{"PATCH /v1/sessions/{id}", apiUse, a.NameSession},
+		{"DELETE /v1/sessions/{id}", apiUse, a.EndSession},
+		{"GET /v1/me", apiUse, a.Me},
+		{"PATCH /v1/me", apiUse, a.PatchMe},
+		{"POST /v1/password", apiUse, a.Password},
+		{"GET /v1/activity", apiUse, a.Activity},
+
+		{"GET /forward-auth", proxy, a.ForwardAuth},
+
+		{"GET /.well-known/openid-configuration", public, a.Metadata},
+		{"GET /.well-known/oauth-authorization-server", public, a.Metadata},
+		{"GET /.well-known/jwks.json", public, a.JWKS},
+		{"GET /openapi.json", public, openAPI},
+		{"GET /healthz", public, a.Healthz},
+		{"GET /readyz", public, a.Readyz},
+	}
+}

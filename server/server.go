@@ -1,0 +1,151 @@
+// Package server speaks HTTP for a bitjang.Service: New for the whole service,
+// NewGuard to protect an application that embeds it. It translates and decides
+// no rule. Programs import it; nothing below it may.
+package server
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/rs/cors"
+
+	"github.com/bitjang/bitjang"
+	"github.com/bitjang/bitjang/internal/api"
+	"github.com/bitjang/bitjang/internal/web"
+)
+
+// Options make a server. Every zero value has the stated default.
+type Options struct {
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed; default: nobody's
+	CORSOrigins    []string       // exact origins whose scripts may call /v1 with credentials; default: none
+	LoginURL       string         // where a browser goes to log in; default: issuer + "/login"
+	MaxBody        int64          // bytes of a request body; default 64 KiB
+	Timeout        time.Duration  // for one request; default 15 s
+	Logger         *slog.Logger   // default: discard
+}
+
+// New returns the HTTP surface of svc. The error names every problem of opt.
+func New(svc *bitjang.Service, opt Options) (http.Handler, error) {
+	var errs []error
+	protection := http.NewCrossOriginProtection()
+	for _, origin := range opt.CORSOrigins {
+		if u, err := url.Parse(origin); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin {
+			errs = append(errs, fmt.Errorf("CORSOrigins: %q is not an exact origin like https://app.example.com", origin))
+		} else if err := protection.AddTrustedOrigin(origin); err != nil {
+			errs = append(errs, fmt.Errorf("CORSOrigins: %w", err))
+		}
+	}
+	if opt.LoginURL == "" {
+		opt.LoginURL = svc.Issuer() + "/login"
+	}
+	if u, err := url.Parse(opt.LoginURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		errs = append(errs, fmt.Errorf("LoginURL: %q is not an http or https URL", opt.LoginURL))
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("server: %w", errors.Join(errs...))
+	}
+	edge := newEdge(svc, opt)
+	mux := http.NewServeMux()
+	for _, rt := range routes(&api.API{Service: svc, Edge: edge, LoginURL: opt.LoginURL}) {
+		handle := rt.handle
+		if rt.audience == apiUse {
+			handle = sameSite(protection, handle)
+		}
+		mux.Handle(rt.pattern, edge.Handle(handle))
+	}
+	return withCORS(opt.CORSOrigins, orNotFound(mux, edge)), nil
+}
+
+func newEdge(svc *bitjang.Service, opt Options) *web.Edge {
+	edge := &web.Edge{
+		Log: opt.Logger, Proxies: opt.TrustedProxies, MaxBody: opt.MaxBody, Timeout: opt.Timeout,
+		Secure: strings.HasPrefix(svc.Issuer(), "https://"),
+	}
+	if edge.Log == nil {
+		edge.Log = slog.New(slog.DiscardHandler)
+	}
+	if edge.MaxBody == 0 {
+		edge.MaxBody = 64 << 10
+	}
+	if edge.Timeout == 0 {
+		edge.Timeout = 15 * time.Second
+	}
+	return edge
+}
+
+// sameSite refuses requests that another site's page made a browser send, with
+// the user's cookies in it or to plant a stranger's.
+func sameSite(protection *http.CrossOriginProtection, next web.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := protection.Check(r); err != nil {
+			return web.Refuse(http.StatusForbidden, "cross_origin", "Requests from other sites are refused. Allow the origin in the configuration, or send the request from this one.")
+		}
+		return next(w, r)
+	}
+}
+
+// withCORS answers for the listed origins only; without any, not at all.
+func withCORS(origins []string, next http.Handler) http.Handler {
+	if len(origins) == 0 {
+		return next
+	}
+	return cors.New(cors.Options{
+		AllowedOrigins:   origins,
+		AllowedMethods:   []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
+		AllowedHeaders:   []string{"Authorization", "Content-Type", web.RefreshHeader, web.DeviceHeader},
+		ExposedHeaders:   []string{"WWW-Authenticate", "Retry-After"},
+		AllowCredentials: true,
+		MaxAge:           600,
+	}).Handler(next)
+}
+
+// orNotFound gives what the mux does not know the same problem+json as
+// everything else. The mux itself decides between 404 and 405.
+func orNotFound(mux *http.ServeMux, edge *web.Edge) http.Handler {
+	unknown := edge.Handle(func(_ http.ResponseWriter, r *http.Request) error {
+		h, _ := mux.Handler(r)
+		answer := &discard{header: http.Header{}}
+		h.ServeHTTP(answer, r)
+		if answer.status == http.StatusMethodNotAllowed {
+			p := web.Refuse(answer.status, "method_not_allowed", "This resource has other methods; see Allow.")
+			p.Allow = answer.header.Get("Allow")
+			return p
+		}
+		return web.Refuse(http.StatusNotFound, "not_found", "There is nothing here. /openapi.json lists what there is.")
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern == "" {
+			unknown.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// discard keeps the status and headers of an answer and drops its body.
+type discard struct {
+	header http.Header
+	status int
+}
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d *discard) WriteHeader(status int)      { d.status = status }
+
+//go:embed openapi.json
+var openAPIDocument []byte
+
+// openAPI is GET /openapi.json.
+func openAPI(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	_, _ = w.Write(openAPIDocument) // the caller is gone: nobody to tell
+	return nil
+}

@@ -1,0 +1,170 @@
+package bitjang
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/bitjang/bitjang/internal/passhash"
+	"github.com/bitjang/bitjang/verify"
+)
+
+// Service decides everything: who may log in, what a refresh token means, when
+// a session ends. It keeps nothing but keys in memory, so any number of
+// services may share a store. All methods are safe for concurrent use.
+type Service struct {
+	cfg      Config
+	log      *slog.Logger
+	now      func() time.Time
+	users    UserStore
+	sessions SessionStore
+	events   EventStore
+	keys     KeyStore
+
+	ring     *keyRing
+	keySet   atomic.Pointer[keySet]
+	verifier *verify.Verifier
+
+	pool      *passhash.Pool
+	params    passhash.Params
+	decoyHash string // costs an unknown user what a wrong password costs
+
+	flights singleflight.Group
+	counts  verdictCounts
+}
+
+// New checks cfg and makes a Service. It does no I/O and starts nothing: call
+// LoadKeys before the first request, and Run for the work that goes on beside
+// them. The error names every problem of cfg.
+func New(cfg Config) (*Service, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.problems(); err != nil {
+		return nil, fmt.Errorf("bitjang: %w", err)
+	}
+	ring, err := newKeyRing(cfg.MasterKeys)
+	if err != nil {
+		return nil, fmt.Errorf("bitjang: MasterKeys: %w", err)
+	}
+	params := passhash.Params{MemoryKiB: cfg.PasswordMemoryKiB, Time: cfg.PasswordTime, Threads: 1}
+	s := &Service{
+		cfg: cfg, log: cfg.Logger, now: cfg.Now, ring: ring,
+		users: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store,
+		pool: passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
+		decoyHash: passhash.Decoy(params),
+	}
+	s.verifier, err = verify.New(verify.Config{
+		Issuer: cfg.Issuer, Audience: cfg.Audience, Keys: ownKeys{s},
+		Algorithms: []string{"ES256", "EdDSA", "RS256"}, // all are ours; each key is pinned to one
+		Leeway:     -1,                                  // one clock: ours
+		Now:        cfg.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bitjang: %w", err)
+	}
+	return s, nil
+}
+
+// Issuer is the public base URL of the service.
+func (s *Service) Issuer() string { return s.cfg.Issuer }
+
+// clock is the only reading of time: UTC, at the precision that every store keeps.
+func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
+
+const (
+	sweepEvery = time.Minute
+	sweepBatch = 500 // records per statement: short enough to go unnoticed by refreshes
+)
+
+// Run does what goes on beside requests until ctx ends: it reloads and rotates
+// the signing keys and removes what is long dead. Any number of nodes may run
+// it at once.
+func (s *Service) Run(ctx context.Context) error {
+	if err := s.LoadKeys(ctx); err != nil {
+		s.log.Error("signing keys not loaded", "error", err)
+	}
+	reload, sweep := time.NewTicker(keyReload), time.NewTicker(sweepEvery)
+	defer reload.Stop()
+	defer sweep.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-reload.C:
+			if err := s.LoadKeys(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("signing keys not reloaded", "error", err)
+			}
+		case <-sweep.C:
+			if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("sweep interrupted", "error", err)
+			}
+		}
+	}
+}
+
+// Sweep removes sessions and events past their retention, in small batches
+// with a pause after each, until there are none.
+func (s *Service) Sweep(ctx context.Context) error {
+	for {
+		now := s.clock()
+		sessions, more, err := s.sessions.DeleteSessions(ctx, now.Add(-s.cfg.SessionRetention), sweepBatch)
+		if err != nil {
+			return outage("delete dead sessions", err)
+		}
+		events, err := s.events.DeleteEvents(ctx, now.Add(-s.cfg.EventRetention), sweepBatch)
+		if err != nil {
+			return outage("delete old events", err)
+		}
+		if sessions+events > 0 {
+			s.log.Debug("swept", "sessions", sessions, "events", events)
+		}
+		if !more && events < sweepBatch {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// Ready reports whether requests can be served: stores reachable, keys loaded.
+func (s *Service) Ready(ctx context.Context) error {
+	if _, ok := s.keySet.Load().active(s.cfg.Algorithm, s.clock()); !ok {
+		return ErrKeysMissing
+	}
+	if _, err := s.keys.Keys(ctx); err != nil {
+		return outage("read keys", err)
+	}
+	if _, err := s.sessions.Sessions(ctx, SessionQuery{Limit: 1}); err != nil {
+		return outage("read sessions", err)
+	}
+	return nil
+}
+
+// Stats are counters since the start, for metrics.
+type Stats struct {
+	Refreshes                     map[string]int64 // by verdict
+	PasswordRunning, PasswordWait int
+}
+
+// Stats returns the counters.
+func (s *Service) Stats() Stats {
+	running, waiting := s.pool.Stats()
+	return Stats{Refreshes: s.counts.snapshot(), PasswordRunning: running, PasswordWait: waiting}
+}
+
+// verdictCounts counts refreshes by verdict.
+type verdictCounts [len(verdictNames)]atomic.Int64
+
+func (c *verdictCounts) snapshot() map[string]int64 {
+	m := make(map[string]int64, len(c))
+	for v := verdictMalformed; int(v) < len(c); v++ {
+		m[v.String()] = c[v].Load()
+	}
+	return m
+}

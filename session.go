@@ -1,0 +1,198 @@
+package bitjang
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// SessionID names a session. It is no secret: it is the `sid` claim of access
+// tokens, written as a UUID.
+type SessionID [16]byte
+
+func newSessionID() SessionID {
+	var id SessionID
+	rand.Read(id[:]) // never fails: crypto/rand stops the program instead
+	return id
+}
+
+// String writes the id as a UUID, or "" for the zero id.
+func (id SessionID) String() string {
+	if id.IsZero() {
+		return ""
+	}
+	return formatUUID(id)
+}
+
+// IsZero reports whether the id is unset.
+func (id SessionID) IsZero() bool { return id == SessionID{} }
+
+// ParseSessionID reads what String wrote.
+func ParseSessionID(text string) (SessionID, error) {
+	var id SessionID
+	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
+		return id, errors.New("bitjang: a session id is a UUID")
+	}
+	raw, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
+	if err != nil || len(raw) != len(id) {
+		return id, errors.New("bitjang: a session id is a UUID")
+	}
+	return SessionID(raw), nil
+}
+
+// newUUID makes a random UUID (version 4, RFC 9562 section 5.4).
+func newUUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return formatUUID(b)
+}
+
+func formatUUID(b [16]byte) string {
+	h := hex.EncodeToString(b[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// Nonce tells one refresh token from every other ever minted.
+type Nonce [8]byte
+
+func newNonce() Nonce {
+	var n Nonce
+	rand.Read(n[:])
+	return n
+}
+
+// EndReason says why a session ended, in a word that stays the same for ever.
+type EndReason string
+
+// The reasons. The zero value means that the session has not been ended (it
+// may still have expired).
+const (
+	EndedByLogout    EndReason = "logout"                  // the user logged this device out
+	EndedByLogoutAll EndReason = "logout_all"              // the user logged every device out
+	EndedByUser      EndReason = "ended_by_user"           // the user ended it from another device
+	EndedByAdmin     EndReason = "ended_by_admin"          // the operator ended it
+	EndedByPassword  EndReason = "password_changed"        // the password was changed elsewhere
+	EndedByReuse     EndReason = "refresh_token_reuse"     // an old refresh token came back: theft
+	EndedByStranger  EndReason = "retry_from_other_device" // a refresh was repeated at once from another device
+	EndedByLimit     EndReason = "session_limit"           // a newer login took the last place
+	EndedByReplaced  EndReason = "replaced"                // a new login on the same device
+	EndedByDisabled  EndReason = "user_disabled"           // the account was disabled
+)
+
+// Rotation is what the server remembers of a session's refresh tokens: one
+// confirmed token, however often the session was refreshed (docs/rotation.md).
+type Rotation struct {
+	Generation  uint32
+	Nonce       Nonce     // of the confirmed token
+	Parent      Nonce     // of the token confirmed before it
+	ConfirmedAt time.Time // when it was confirmed
+	ChildAt     time.Time // when its first child was minted; zero until then
+	ChildSeenAt time.Time // when a verifier first saw an access token minted with such a child
+}
+
+// Session is one login on one device. Fields are plain data; the rules are in
+// this package. Times are UTC with millisecond precision, zero means unset.
+type Session struct {
+	ID       SessionID
+	UserID   string
+	ClientID string
+	Version  int64 // for compare-and-swap; the store counts it up at every write
+
+	Rotation
+
+	CreatedAt     time.Time
+	LastSeenAt    time.Time
+	IdleExpiresAt time.Time // slides with each refresh
+	ExpiresAt     time.Time // never slides
+
+	EndedAt   time.Time
+	EndReason EndReason
+	HeldAt    time.Time // frozen until step-up
+	HeldFor   string
+
+	AuthTime time.Time // when the user last proved who they are
+	AMR      []string  // how (RFC 8176)
+	ACR      string
+	Scope    string
+	Roles    []string // the user's, copied so that a refresh needs no second record
+
+	Device Device
+	IP     netip.Addr // last seen
+}
+
+// sessionState is what a session is at a moment, in the words of the API.
+type sessionState string
+
+const (
+	stateActive  sessionState = "active"
+	stateHeld    sessionState = "held"
+	stateExpired sessionState = "expired"
+	stateEnded   sessionState = "ended"
+)
+
+func (s *Session) stateAt(now time.Time) sessionState {
+	switch {
+	case !s.EndedAt.IsZero():
+		return stateEnded
+	case !now.Before(s.ExpiresAt) || !now.Before(s.IdleExpiresAt):
+		return stateExpired
+	case !s.HeldAt.IsZero():
+		return stateHeld
+	}
+	return stateActive
+}
+
+// StateAt returns "active", "held", "expired" or "ended".
+func (s *Session) StateAt(now time.Time) string { return string(s.stateAt(now)) }
+
+// DeadSince returns the moment from which the session gives nobody anything:
+// its end, or the earlier of its two expiries, which may lie ahead.
+func (s *Session) DeadSince() time.Time {
+	switch {
+	case !s.EndedAt.IsZero():
+		return s.EndedAt
+	case s.IdleExpiresAt.Before(s.ExpiresAt):
+		return s.IdleExpiresAt
+	}
+	return s.ExpiresAt
+}
+
+// RefreshExpiresAt is when the newest refresh token of the session stops
+// working: the earlier of the two expiries.
+func (s *Session) RefreshExpiresAt() time.Time {
+	if s.IdleExpiresAt.Before(s.ExpiresAt) {
+		return s.IdleExpiresAt
+	}
+	return s.ExpiresAt
+}
+
+// renewable says that nothing but the idle expiry stands against the session.
+func (s *Session) renewable(now time.Time) bool {
+	return s.EndedAt.IsZero() && s.HeldAt.IsZero() && !now.Before(s.IdleExpiresAt) && now.Before(s.ExpiresAt)
+}
+
+func (s *Session) end(now time.Time, why EndReason) {
+	if s.EndedAt.IsZero() {
+		s.EndedAt, s.EndReason = now, why
+	}
+}
+
+// refusal is the error that a session in this state answers with; nil when it
+// is active.
+func (s *Session) refusal(now time.Time) error {
+	switch s.stateAt(now) {
+	case stateEnded:
+		e := *ErrSessionRevoked
+		e.SessionEnd = s.EndReason
+		return &e
+	case stateExpired:
+		return ErrSessionExpired
+	case stateHeld:
+		return ErrStepUpRequired
+	}
+	return nil
+}
