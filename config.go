@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"slices"
 	"time"
+
+	"github.com/bitjang/bitjang/internal/passhash"
 )
 
 // Config makes a Service. Required: Issuer, MasterKeys and Store. Every other
@@ -107,6 +109,10 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
+func (c Config) passwordParams() passhash.Params {
+	return passhash.Params{MemoryKiB: c.PasswordMemoryKiB, Time: c.PasswordTime, Threads: 1}
+}
+
 // problems returns everything that is wrong with a Config whose defaults are
 // filled in.
 func (c Config) problems() error {
@@ -145,8 +151,8 @@ func (c Config) problems() error {
 	if !slices.Contains([]string{"ES256", "EdDSA", "RS256"}, c.Algorithm) {
 		bad("Algorithm: %q is none of ES256, EdDSA, RS256", c.Algorithm)
 	}
-	if c.PasswordMemoryKiB < 8*1024 || c.PasswordMemoryKiB > 1024*1024 || c.PasswordTime > 100 {
-		bad("PasswordMemoryKiB, PasswordTime: %d KiB and %d passes are not within 8192 to 1048576 and 1 to 100", c.PasswordMemoryKiB, c.PasswordTime)
+	if err := c.passwordParams().Check(); err != nil || c.PasswordMemoryKiB < 8*1024 {
+		bad("PasswordMemoryKiB, PasswordTime: %d KiB and %d passes are too little or too much", c.PasswordMemoryKiB, c.PasswordTime)
 	}
 	if c.PasswordWorkers < 1 || c.PasswordQueue < 1 {
 		bad("PasswordWorkers, PasswordQueue: both must be positive")

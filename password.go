@@ -1,6 +1,7 @@
 package bitjang
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -82,7 +83,13 @@ func (s *Service) checkPassword(ctx context.Context, u *User, password Secret) (
 		normal = normal[:8*maxPassword] // no such password was ever set
 	}
 	var failure error
-	err = s.hashing(ctx, func() { match, outdated, failure = passhash.Verify(encoded, normal, s.params) })
+	err = s.hashing(ctx, func() {
+		match, outdated, failure = passhash.Verify(encoded, normal, s.params)
+		if raw := []byte(password.Reveal()); !match && outdated && failure == nil && len(raw) <= 8*maxPassword && !bytes.Equal(raw, normal) {
+			// Other systems hash what was typed, without normalising it.
+			match, _, failure = passhash.Verify(encoded, raw, s.params)
+		}
+	})
 	if err == nil && failure != nil {
 		err = failure
 	}

@@ -49,7 +49,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bitjang: MasterKeys: %w", err)
 	}
-	params := passhash.Params{MemoryKiB: cfg.PasswordMemoryKiB, Time: cfg.PasswordTime, Threads: 1}
+	params := cfg.passwordParams()
 	s := &Service{
 		cfg: cfg, log: cfg.Logger, now: cfg.Now, ring: ring,
 		users: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store,
@@ -59,7 +59,7 @@ func New(cfg Config) (*Service, error) {
 	s.verifier, err = verify.New(verify.Config{
 		Issuer: cfg.Issuer, Audience: cfg.Audience, Keys: ownKeys{s},
 		Algorithms: []string{"ES256", "EdDSA", "RS256"}, // all are ours; each key is pinned to one
-		Leeway:     -1,                                  // one clock: ours
+		Leeway:     clockSkew,
 		Now:        cfg.Now,
 	})
 	if err != nil {
@@ -67,6 +67,9 @@ func New(cfg Config) (*Service, error) {
 	}
 	return s, nil
 }
+
+// clockSkew is how far the clocks of several nodes may be apart.
+const clockSkew = 2 * time.Second
 
 // Issuer is the public base URL of the service.
 func (s *Service) Issuer() string { return s.cfg.Issuer }

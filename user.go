@@ -166,7 +166,7 @@ func (s *Service) importedUser(in AddUserInput) (User, error) {
 		return User{}, err
 	}
 	if err := passhash.Recognised(in.PasswordHash); err != nil {
-		return User{}, invalid("password_hash_invalid", "This password hash cannot be used: %v.", err)
+		return User{}, invalid("password_hash_invalid", "This password hash cannot be used: %s.", strings.TrimPrefix(err.Error(), "passhash: "))
 	}
 	now := s.clock()
 	return User{ID: newUUID(), Email: email, Name: name, PasswordHash: in.PasswordHash, CreatedAt: now, UpdatedAt: now, Version: 1}, nil

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -20,7 +21,9 @@ type GuardOptions struct {
 	Timeout        time.Duration  // for the check, not for the handler behind it; default 15 s
 	Logger         *slog.Logger   // default: discard
 	// Refused answers requests without a valid session, 401 or 403; for
-	// instance with a redirect to a login page. Default: problem+json.
+	// instance with a redirect to a login page. A late request whose refresh
+	// token is superseded is a 409: the browser has newer cookies already and
+	// only needs to try again. Default: problem+json.
 	Refused func(w http.ResponseWriter, r *http.Request, err error)
 }
 
@@ -38,7 +41,7 @@ type Guard struct {
 func NewGuard(svc *bitjang.Service, opt GuardOptions) *Guard {
 	g := &Guard{svc: svc, opt: opt, edge: newEdge(svc, Options{TrustedProxies: opt.TrustedProxies, Timeout: opt.Timeout, Logger: opt.Logger})}
 	if g.opt.Refused == nil {
-		g.opt.Refused = func(w http.ResponseWriter, _ *http.Request, err error) { web.WriteProblem(w, web.ProblemOf(err)) }
+		g.opt.Refused = func(w http.ResponseWriter, r *http.Request, err error) { web.WriteProblem(w, r, web.ProblemOf(err)) }
 	}
 	return g
 }
@@ -60,16 +63,17 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 		}
 		admission, err := g.admit(r)
 		out := &careful{ResponseWriter: w}
+		defer out.finish()
 		switch {
 		case err == nil:
 			if admission.Tokens != nil {
 				web.SetTokens(out, *admission.Tokens)
 			}
 			r = r.WithContext(context.WithValue(r.Context(), identityKey{}, admission.Identity))
-		case bitjang.AsError(err).Code == bitjang.Unavailable:
+		case web.ProblemOf(err).Status >= 500:
 			// Neither logged in nor out: nobody can tell now.
 			g.edge.Log.Error("guard", "path", r.URL.Path, "error", err)
-			web.WriteProblem(w, web.ProblemOf(err))
+			web.WriteProblem(w, r, web.ProblemOf(err))
 			return
 		case !g.opt.Optional:
 			g.opt.Refused(out, r, err)
@@ -93,13 +97,7 @@ func (g *Guard) isStatic(r *http.Request) bool {
 func (g *Guard) admit(r *http.Request) (bitjang.Admission, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), g.edge.Timeout)
 	defer cancel()
-	refresh, fromCookie := web.RefreshToken(r)
-	if !fromCookie {
-		refresh = bitjang.Secret{}
-	}
-	return g.svc.Admit(ctx, bitjang.AdmitInput{
-		Access: web.AccessToken(r), Refresh: refresh, Passive: web.IsPrefetch(r), Caller: g.edge.Caller(r),
-	})
+	return g.svc.Admit(ctx, g.edge.AdmitInput(r))
 }
 
 // careful marks every answer that sets a cookie as private, whatever the
@@ -111,13 +109,26 @@ type careful struct {
 }
 
 func (c *careful) WriteHeader(status int) {
-	if !c.wrote && status >= 200 {
-		c.wrote = true
-		if h := c.Header(); len(h.Values("Set-Cookie")) > 0 {
-			h.Set("Cache-Control", "private, no-store")
-		}
+	if status >= 200 {
+		c.finish()
 	}
 	c.ResponseWriter.WriteHeader(status)
+}
+
+// finish looks at the headers for the last time. A handler that writes nothing
+// leaves it to the guard. Shared caches obey the other headers before
+// Cache-Control (RFC 9213 section 2.2; nginx, Varnish).
+func (c *careful) finish() {
+	h := c.Header()
+	written := c.wrote
+	c.wrote = true
+	if written || len(h.Values("Set-Cookie")) == 0 {
+		return
+	}
+	maps.DeleteFunc(h, func(name string, _ []string) bool {
+		return strings.HasSuffix(name, "-Cache-Control") || name == "Surrogate-Control" || name == "X-Accel-Expires"
+	})
+	h.Set("Cache-Control", "private, no-store")
 }
 
 func (c *careful) Write(b []byte) (int, error) {

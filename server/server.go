@@ -36,7 +36,7 @@ func New(svc *bitjang.Service, opt Options) (http.Handler, error) {
 	var errs []error
 	protection := http.NewCrossOriginProtection()
 	for _, origin := range opt.CORSOrigins {
-		if u, err := url.Parse(origin); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin {
+		if u, err := url.Parse(origin); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin || strings.Contains(origin, "*") {
 			errs = append(errs, fmt.Errorf("CORSOrigins: %q is not an exact origin like https://app.example.com", origin))
 		} else if err := protection.AddTrustedOrigin(origin); err != nil {
 			errs = append(errs, fmt.Errorf("CORSOrigins: %w", err))

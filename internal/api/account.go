@@ -90,7 +90,7 @@ func (a *API) EndSession(w http.ResponseWriter, r *http.Request) error {
 // NameSession is PATCH /v1/sessions/{id}.
 func (a *API) NameSession(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
-		Name string `json:"name"`
+		Name *string `json:"name"`
 	}
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
@@ -103,7 +103,10 @@ func (a *API) NameSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.Service.NameSession(r.Context(), who.Session.UserID, id, in.Name)
+	if in.Name == nil {
+		return web.Refuse(http.StatusBadRequest, "name_invalid", "Send a name. An empty one takes it away.")
+	}
+	s, err := a.Service.NameSession(r.Context(), who.Session.UserID, id, *in.Name)
 	if err != nil {
 		return err
 	}
@@ -149,7 +152,8 @@ func (a *API) PatchMe(w http.ResponseWriter, r *http.Request) error {
 }
 
 // Password is POST /v1/password. The other sessions end, this one moves on:
-// the answer's tokens replace the caller's.
+// the answer's tokens replace the caller's. They go back the way the access
+// token came: a script that cannot read the cookies must not get them here.
 func (a *API) Password(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Current      string `json:"current_password"`
@@ -163,9 +167,10 @@ func (a *API) Password(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	refresh, asCookies := bitjang.NewSecret(in.RefreshToken), false
+	_, fromHeader := web.AccessToken(r)
+	refresh, asCookies := bitjang.NewSecret(in.RefreshToken), !fromHeader
 	if refresh.IsZero() {
-		refresh, asCookies = web.RefreshToken(r)
+		refresh, _ = web.RefreshToken(r)
 	}
 	t, err := a.Service.ChangePassword(r.Context(), bitjang.ChangePasswordInput{
 		Identity: id, Current: bitjang.NewSecret(in.Current), New: bitjang.NewSecret(in.New), Refresh: refresh, Caller: a.Edge.Caller(r),

@@ -127,5 +127,10 @@ func newEventBody(e bitjang.Event) eventBody {
 
 // identify is for endpoints that need a valid access token of a live session.
 func (a *API) identify(r *http.Request) (bitjang.Identity, error) {
-	return a.Service.Authenticate(r.Context(), web.AccessToken(r))
+	access, _ := web.AccessToken(r)
+	id, err := a.Service.Authenticate(r.Context(), access)
+	if err != nil {
+		return id, a.withStepUp(err)
+	}
+	return id, nil
 }

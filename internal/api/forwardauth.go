@@ -19,13 +19,7 @@ import (
 // in X-Auth-Cache-Control.
 func (a *API) ForwardAuth(w http.ResponseWriter, r *http.Request) error {
 	web.NoStore(w)
-	refresh, fromCookie := web.RefreshToken(r)
-	if !fromCookie {
-		refresh = bitjang.Secret{} // a rotated token must find its way back: only cookies do
-	}
-	ad, err := a.Service.Admit(r.Context(), bitjang.AdmitInput{
-		Access: web.AccessToken(r), Refresh: refresh, Passive: web.IsPrefetch(r), Caller: a.Edge.Caller(r),
-	})
+	ad, err := a.Service.Admit(r.Context(), a.Edge.AdmitInput(r))
 	if err != nil {
 		return a.refuseForwarded(w, r, err)
 	}
@@ -66,7 +60,7 @@ func (a *API) refuseForwarded(w http.ResponseWriter, r *http.Request, err error)
 // leads: this is only what a proxy said.
 func (a *API) loginLocation(r *http.Request) string {
 	uri, host, proto := r.Header.Get("X-Forwarded-Uri"), r.Header.Get("X-Forwarded-Host"), r.Header.Get("X-Forwarded-Proto")
-	if uri == "" || host == "" || !a.Edge.FromTrustedProxy(r) {
+	if !strings.HasPrefix(uri, "/") || host == "" || !a.Edge.FromTrustedProxy(r) {
 		return a.LoginURL
 	}
 	back := url.URL{Scheme: proto, Host: host}

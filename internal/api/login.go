@@ -118,7 +118,8 @@ func (a *API) Logout(w http.ResponseWriter, r *http.Request) error {
 	if refresh.IsZero() {
 		refresh, _ = web.RefreshToken(r)
 	}
-	err := a.Service.Logout(r.Context(), bitjang.LogoutInput{Access: web.AccessToken(r), Refresh: refresh, Caller: a.Edge.Caller(r)})
+	access, _ := web.AccessToken(r)
+	err := a.Service.Logout(r.Context(), bitjang.LogoutInput{Access: access, Refresh: refresh, Caller: a.Edge.Caller(r)})
 	if err == nil || bitjang.AsError(err).Code == bitjang.Unauthenticated {
 		web.ClearTokens(w)
 	}

@@ -12,7 +12,9 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -185,7 +187,7 @@ func TestParseRefusesWhatIsNotOneTokenInOneSpelling(t *testing.T) {
 	}
 	var many strings.Builder
 	for i := range maxMembers {
-		many.WriteString(`,"` + strings.Repeat("m", i+1) + `":1`)
+		fmt.Fprintf(&many, `,"m%d":1`, i)
 	}
 	tests := map[string]string{
 		"nothing":                             "",
@@ -295,6 +297,7 @@ func TestVerifyRefuses(t *testing.T) {
 		{"no Ed25519 signature", b64(`{"alg":"EdDSA"}`) + "." + b64("{}") + ".", EdDSA, ed, ErrSignature},
 		{"no RSA signature", b64(`{"alg":"RS256"}`) + "." + b64("{}") + ".", RS256, keys[RS256].Public(), ErrSignature},
 		{"r and s of zero", signed + encoding.EncodeToString(make([]byte, 64)), ES256, es, ErrSignature},
+		{"a zero before s", good[:len(good)-86] + widened(t, good), ES256, es, ErrSignature},
 		{"a signature in ASN.1", signed + asn1Signature(t, signed[:len(signed)-1]), ES256, es, ErrSignature},
 		{"another payload", strings.Replace(good, b64("{}"), b64("[]"), 1), ES256, es, ErrSignature},
 	}
@@ -322,6 +325,16 @@ func forge1024(t *testing.T, key *rsa.PrivateKey) string {
 		t.Fatal(err)
 	}
 	return signed + "." + encoding.EncodeToString(sig)
+}
+
+// widened returns the signature of an ES256 token with s in 33 bytes.
+func widened(t *testing.T, token string) string {
+	t.Helper()
+	sig, err := encoding.DecodeString(token[strings.LastIndex(token, ".")+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encoding.EncodeToString(slices.Insert(sig, 32, 0))
 }
 
 func asn1Signature(t *testing.T, signed string) string {

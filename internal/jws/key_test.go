@@ -190,6 +190,12 @@ const (
 func TestParseSetTakesTheKeysItCanUse(t *testing.T) {
 	t.Parallel()
 	rsaKey := func(n, e string) string { return fmt.Sprintf(`{"kid":"k","kty":"RSA","n":%q,"e":%q}`, n, e) }
+	x, errX := encoding.DecodeString(rfcX)
+	y, errY := encoding.DecodeString(rfcY)
+	if errX != nil || errY != nil {
+		t.Fatal(errX, errY)
+	}
+	point := append(x, y...)
 	tests := []struct{ name, key, want string }{
 		{"a key without alg is for the only algorithm there is", `{"kid":"k",` + rfcEC + `}`, ES256},
 		{"use, alg and key_ops that fit", `{"kid":"k","use":"sig","alg":"ES256","key_ops":["verify"],` + rfcEC + `}`, ES256},
@@ -214,7 +220,9 @@ func TestParseSetTakesTheKeysItCanUse(t *testing.T) {
 		{"a member twice", `{"kid":"k","kid":"k",` + rfcEC + `}`, ""},
 		{"a point off the curve", `{"kid":"k","kty":"EC","crv":"P-256","x":"` + rfcX + `","y":"` + rfcX + `"}`, ""},
 		{"a coordinate that is too short", `{"kid":"k","kty":"EC","crv":"P-256","x":"` + b64(strings.Repeat("x", 31)) + `","y":"` + rfcY + `"}`, ""},
+		{"coordinates cut at another place", `{"kid":"k","kty":"EC","crv":"P-256","x":"` + encoding.EncodeToString(point[:31]) + `","y":"` + encoding.EncodeToString(point[31:]) + `"}`, ""},
 		{"no y", `{"kid":"k","kty":"EC","crv":"P-256","x":"` + rfcX + `"}`, ""},
+		{"a key for key agreement", `{"kid":"k","kty":"OKP","crv":"X25519","x":"` + rfcX + `"}`, ""},
 		{"an Ed25519 key that is too short", `{"kid":"k","kty":"OKP","crv":"Ed25519","x":"AAAA"}`, ""},
 		{"base64 with padding", `{"kid":"k","kty":"OKP","crv":"Ed25519","x":"` + rfcX + `="}`, ""},
 		{"RSA of few bits", rsaKey(strings.Repeat("_", 168), "AQAB"), ""},

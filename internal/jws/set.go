@@ -159,7 +159,7 @@ func (j jwk) public() (crypto.PublicKey, bool) {
 	case j.Type == "RSA":
 		n, okN := decode(j.N, 0)
 		e, okE := decode(j.E, 0)
-		if !okN || !okE || len(n) > maxRSABits/8+1 || len(e) > 4 {
+		if !okN || !okE || len(e) > 4 {
 			return nil, false
 		}
 		exponent := new(big.Int).SetBytes(e).Int64()

@@ -21,38 +21,64 @@ func (p Proxies) trust(ip netip.Addr) bool {
 // ClientAddr is the address of the client: the peer of the connection, or,
 // when that is a trusted proxy, the last address that no trusted proxy vouches
 // for. What stands to the left of it in the header is anybody's invention.
+//
+// A proxy that writes one of the two headers passes the other on as the client
+// sent it. Nobody knows which, so where they disagree neither is believed.
 func ClientAddr(r *http.Request, proxies Proxies) netip.Addr {
-	addr := parseAddr(r.RemoteAddr)
-	if !proxies.trust(addr) {
-		return addr
+	peer := parseAddr(r.RemoteAddr)
+	if !proxies.trust(peer) {
+		return peer
 	}
-	for _, hop := range slices.Backward(forwardedFor(r.Header)) {
+	standard, usual := forwarded(r.Header), xForwardedFor(r.Header)
+	switch {
+	case len(standard) == 0:
+		return proxies.client(peer, usual)
+	case len(usual) == 0:
+		return proxies.client(peer, standard)
+	}
+	addr := proxies.client(peer, usual)
+	if addr != proxies.client(peer, standard) {
+		return peer
+	}
+	return addr
+}
+
+// client walks the hops from the peer back to the first that is not trusted.
+func (p Proxies) client(addr netip.Addr, hops []string) netip.Addr {
+	for _, hop := range slices.Backward(hops) {
 		ip := parseAddr(hop)
 		if !ip.IsValid() {
 			break
 		}
 		addr = ip
-		if !proxies.trust(ip) {
+		if !p.trust(ip) {
 			break
 		}
 	}
 	return addr
 }
 
-// forwardedFor lists the hops of Forwarded (RFC 7239) or, without it, of
-// X-Forwarded-For.
-func forwardedFor(h http.Header) []string {
+// forwarded lists the hops of Forwarded (RFC 7239 section 4). A hop that keeps
+// its client to itself is one too: the walk must stop there.
+func forwarded(h http.Header) []string {
 	var hops []string
 	for _, element := range strings.Split(strings.Join(h.Values("Forwarded"), ","), ",") {
+		if strings.TrimSpace(element) == "" {
+			continue
+		}
+		hop := "unknown"
 		for _, pair := range strings.Split(element, ";") {
 			if name, value, ok := strings.Cut(strings.TrimSpace(pair), "="); ok && strings.EqualFold(name, "for") {
-				hops = append(hops, strings.Trim(value, `"`))
+				hop = strings.Trim(value, `"`)
 			}
 		}
+		hops = append(hops, hop)
 	}
-	if len(hops) > 0 {
-		return hops
-	}
+	return hops
+}
+
+func xForwardedFor(h http.Header) []string {
+	var hops []string
 	for _, hop := range strings.Split(strings.Join(h.Values("X-Forwarded-For"), ","), ",") {
 		if hop = strings.TrimSpace(hop); hop != "" {
 			hops = append(hops, hop)
@@ -97,7 +123,20 @@ func deviceID(r *http.Request) string {
 	if id := r.Header.Get(DeviceHeader); id != "" {
 		return id
 	}
-	return cookie(r, deviceCookie)
+	return DeviceCookie(r)
+}
+
+// AdmitInput is what a request brings for Service.Admit. New tokens go back as
+// cookies, so only a refresh cookie is exchanged, and none beside an
+// Authorization header, which may speak for another session.
+func (e *Edge) AdmitInput(r *http.Request) bitjang.AdmitInput {
+	in := bitjang.AdmitInput{Passive: IsPrefetch(r), Caller: e.Caller(r)}
+	access, fromHeader := AccessToken(r)
+	in.Access = access
+	if !fromHeader {
+		in.Refresh = bitjang.NewSecret(cookie(r, RefreshCookie))
+	}
+	return in
 }
 
 // clientHints parses what browsers send unasked: Sec-CH-UA and its siblings.

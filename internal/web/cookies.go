@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -55,13 +56,20 @@ func ClearTokens(w http.ResponseWriter) {
 	http.SetCookie(w, hostCookie(RefreshCookie, "", -time.Second))
 }
 
-// SetDevice gives a browser its device id.
+// SetDevice gives a browser its device id. The id may be any text, a cookie's
+// value may not.
 func SetDevice(w http.ResponseWriter, id string) {
-	http.SetCookie(w, hostCookie(deviceCookie, id, deviceCookieAge))
+	http.SetCookie(w, hostCookie(deviceCookie, url.PathEscape(id), deviceCookieAge))
 }
 
 // DeviceCookie returns the device id of a browser, "" if it has none.
-func DeviceCookie(r *http.Request) string { return cookie(r, deviceCookie) }
+func DeviceCookie(r *http.Request) string {
+	id, err := url.PathUnescape(cookie(r, deviceCookie))
+	if err != nil {
+		return ""
+	}
+	return id
+}
 
 func cookie(r *http.Request, name string) string {
 	c, err := r.Cookie(name)
@@ -71,13 +79,13 @@ func cookie(r *http.Request, name string) string {
 	return c.Value
 }
 
-// AccessToken is the request's access token: from the Authorization header,
-// else from the cookie.
-func AccessToken(r *http.Request) bitjang.Secret {
+// AccessToken is the request's access token, and whether it came in the
+// Authorization header. Without that it is the cookie's.
+func AccessToken(r *http.Request) (token bitjang.Secret, fromHeader bool) {
 	if token, ok := bearer(r); ok {
-		return bitjang.NewSecret(token)
+		return bitjang.NewSecret(token), true
 	}
-	return bitjang.NewSecret(cookie(r, AccessCookie))
+	return bitjang.NewSecret(cookie(r, AccessCookie)), false
 }
 
 // RefreshHeader carries the refresh token of a client without cookies and

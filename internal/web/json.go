@@ -29,7 +29,9 @@ func ReadJSON(r *http.Request, v any) error {
 		return Refuse(http.StatusBadRequest, "json_malformed", "The request body is not UTF-8.")
 	}
 	if err := json.Unmarshal(body, v); err != nil {
-		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field == "" {
+			return Refuse(http.StatusBadRequest, "json_malformed", "The request body is not a JSON object.")
+		} else if ok {
 			return Refuse(http.StatusBadRequest, "json_malformed", "The member "+wrong.Field+" has the wrong type.")
 		}
 		return Refuse(http.StatusBadRequest, "json_malformed", "The request body is not JSON.")

@@ -67,11 +67,11 @@ func (e *Edge) fail(w http.ResponseWriter, r *http.Request, err error) {
 		level = e.Log.Error
 	}
 	level("request failed", "method", r.Method, "path", r.URL.Path, "status", p.Status, "error", err)
-	WriteProblem(w, p)
+	WriteProblem(w, r, p)
 }
 
 // WriteProblem writes a problem with the headers that belong to its status.
-func WriteProblem(w http.ResponseWriter, p *Problem) {
+func WriteProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
 	out := *p
 	out.Type, out.Title = "about:blank", http.StatusText(p.Status)
 	h := w.Header()
@@ -84,16 +84,21 @@ func WriteProblem(w http.ResponseWriter, p *Problem) {
 		h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(p.RetryAfter.Seconds())))))
 	}
 	if p.Status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", challenge(p.Code))
+		h.Set("WWW-Authenticate", challenge(r, p.Code))
 	}
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(out) // the caller is gone: nobody to tell
 }
 
-// challenge is RFC 6750 section 3.
-func challenge(code string) string {
-	if code == bitjang.ErrAccessToken.Reason {
-		return `Bearer realm="bitjang", error="invalid_token"`
+// challenge is RFC 6750 section 3: an error is named only to a caller who sent
+// an access token, and only when that is what is wrong.
+func challenge(r *http.Request, code string) string {
+	token, _ := AccessToken(r)
+	switch code {
+	case bitjang.ErrAccessToken.Reason, bitjang.ErrSessionUnknown.Reason, bitjang.ErrSessionExpired.Reason, bitjang.ErrSessionRevoked.Reason:
+		if !token.IsZero() {
+			return `Bearer realm="bitjang", error="invalid_token"`
+		}
 	}
 	return `Bearer realm="bitjang"`
 }

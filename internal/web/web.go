@@ -39,7 +39,7 @@ func (e *Edge) Handle(h Handler) http.Handler {
 					panic(p)
 				}
 				e.Log.Error("panic", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
-				WriteProblem(w, internalProblem)
+				WriteProblem(w, r, internalProblem)
 			}
 		}()
 		if err := h(w, r); err != nil {

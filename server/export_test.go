@@ -1,0 +1,14 @@
+package server
+
+// Route is a line of the routes, for tests.
+type Route struct{ Pattern, Audience string }
+
+// Routes lists the whole HTTP surface.
+func Routes() []Route {
+	names := map[audience]string{public: "public", apiUse: "api", proxy: "proxy"}
+	var list []Route
+	for _, rt := range routes(nil) {
+		list = append(list, Route{rt.pattern, names[rt.audience]})
+	}
+	return list
+}
