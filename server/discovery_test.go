@@ -103,6 +103,7 @@ func TestTheKeySetHasEveryPublishedKeyAndNothingPrivate(t *testing.T) {
 		}
 	}
 	before := r.login()
+	r.clock.advance(time.Millisecond)
 	if _, err := r.svc.RotateKey(t.Context(), bitjang.RotateKeyInput{}); err != nil {
 		t.Fatal(err)
 	}
@@ -184,6 +185,7 @@ func TestAnUnmodifiedOIDCClientVerifiesAccessTokens(t *testing.T) {
 	}
 	old := r.login()
 	check(old)
+	r.clock.advance(time.Millisecond)
 	if _, err := r.svc.RotateKey(t.Context(), bitjang.RotateKeyInput{Now: true}); err != nil {
 		t.Fatal(err)
 	}

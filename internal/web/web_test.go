@@ -56,7 +56,11 @@ func TestARequestThatTakesTooLongIsCancelled(t *testing.T) {
 	e := quietEdge()
 	e.Timeout = time.Millisecond
 	var err error
-	e.Handle(func(_ http.ResponseWriter, r *http.Request) error { <-r.Context().Done(); err = r.Context().Err(); return nil }).
+	e.Handle(func(_ http.ResponseWriter, r *http.Request) error {
+		<-r.Context().Done()
+		err = r.Context().Err()
+		return nil
+	}).
 		ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)

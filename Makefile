@@ -1,0 +1,53 @@
+# Everything that is done here has a target; `make help` lists them.
+SHELL   := /bin/bash
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+FUZZTIME ?= 60s
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test quick check lint deps e2e fuzz bench update clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+run: build ## build, start on SQLite in ./bitjang-data, and say what to try
+	@exec bin/bitjang serve
+
+build: ## build bin/bitjang, one static binary
+	@scripts/need-go
+	@mkdir -p bin
+	$(BUILD) -o bin/bitjang ./cmd/bitjang
+
+test: deps lint ## install what is missing and run every test
+	go test -race ./...
+	cd e2e && go test -timeout 15m ./...
+
+quick: ## the inner loop: everything in memory and on SQLite, no race detector
+	go test -short . ./verify ./internal/... ./server ./store/... ./cmd/...
+
+check: test ## all of test, and every fuzz target for FUZZTIME
+	$(MAKE) fuzz
+
+lint: ## gofmt, vet, staticcheck
+	@scripts/need-go
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "hint: gofmt -w ."; exit 1; }
+	go vet ./...
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+deps: ## install what the tests need from Debian's packages
+	@scripts/deps
+
+e2e: deps ## the real binary behind nginx and Caddy, killed and robbed
+	cd e2e && go test -v -timeout 15m ./...
+
+fuzz: ## every fuzz target for FUZZTIME (60s)
+	@scripts/fuzz $(FUZZTIME)
+
+bench: ## refreshes per second beside the limits of this machine; writes bench/results
+	go run ./bench
+
+update: ## rewrite api.txt, deps.txt and golden files after a meant change
+	go test -run 'TestAPI|TestDependencies' . -update
+
+clean: ## remove what was built; never the data
+	rm -rf bin

@@ -1,0 +1,141 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bitjang/bitjang"
+	"github.com/bitjang/bitjang/store/sqlstore"
+)
+
+// logins is how many of the sessions are real ones, which callers hold tokens
+// of. Tokens are made by the server only, and a login costs a password hash.
+func (b *bench) logins() int { return max(b.most(), min(1000, b.sessions/100)) }
+
+// load fills the database: real sessions through the API, the others straight
+// into the table. Ids are random, so the real ones lie all over it.
+func (b *bench) load(ctx context.Context) error {
+	server, err := b.start(ctx)
+	if err != nil {
+		return err
+	}
+	err = b.logIn()
+	server.stop()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	more := max(0, b.sessions-b.logins())
+	if err := b.insert(ctx, more); err != nil {
+		return err
+	}
+	b.results.Sessions, b.results.Logins = b.logins()+more, b.logins()
+	b.say("database: %s sessions, %d of them logged in, the others inserted in %s", thousands(float64(b.results.Sessions)), b.logins(), time.Since(began).Round(100*time.Millisecond))
+	return nil
+}
+
+// loginsAtOnce stays below the bound of the server's queue for hashes.
+const loginsAtOnce = 4
+
+// logIn gives each caller its share of sessions. A few users do, each of them
+// with many devices.
+func (b *bench) logIn() error {
+	const users, password = 10, "seven grey geese fly south"
+	for i := range users {
+		if err := b.callers[0].signup(email(i), password); err != nil {
+			return err
+		}
+	}
+	b.say("logging in %d times", b.logins())
+	var wg sync.WaitGroup
+	errs := make([]error, loginsAtOnce)
+	for worker := range loginsAtOnce {
+		wg.Go(func() {
+			for i := worker; i < b.logins() && errs[worker] == nil; i += loginsAtOnce {
+				errs[worker] = b.loginFor(i, password)
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return fmt.Errorf("log in: %w", err)
+		}
+	}
+	return nil
+}
+
+// loginFor gives the i-th session to the caller whose turn it is. Callers that
+// share a worker are nobody else's, as long as the steps of workers and callers
+// agree; a connection of its own keeps that from mattering.
+func (b *bench) loginFor(i int, password string) error {
+	owner := b.callers[i%len(b.callers)]
+	visitor := &caller{address: owner.address}
+	defer visitor.hangUp()
+	if err := visitor.login(email(i%10), password); err != nil {
+		return err
+	}
+	handOver.Lock()
+	defer handOver.Unlock()
+	owner.tokens = append(owner.tokens, visitor.tokens...)
+	return nil
+}
+
+func email(user int) string { return fmt.Sprintf("user%d@example.com", user) }
+
+// insert writes n sessions, from many goroutines so that they share commits.
+func (b *bench) insert(ctx context.Context, n int) (err error) {
+	store, err := sqlstore.Open(ctx, "sqlite:"+filepath.Join(b.dir, "data", "bitjang.db"))
+	if err != nil {
+		return err
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	var left atomic.Int64
+	left.Store(int64(n))
+	errs := make(chan error, 64)
+	for range cap(errs) {
+		go func() {
+			var err error
+			for err == nil && left.Add(-1) >= 0 {
+				err = store.InsertSession(ctx, newSession(now))
+			}
+			errs <- err
+		}()
+	}
+	for range cap(errs) {
+		if e := <-errs; e != nil {
+			err = fmt.Errorf("insert sessions: %w", e)
+		}
+	}
+	if e := store.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// newSession is a usual one, somewhere in its life.
+func newSession(now time.Time) bitjang.Session {
+	s := bitjang.Session{
+		UserID: "", ClientID: "bitjang", Version: 9,
+		CreatedAt: now.Add(-240 * time.Hour), LastSeenAt: now, IdleExpiresAt: now.Add(336 * time.Hour), ExpiresAt: now.Add(1920 * time.Hour),
+		AuthTime: now.Add(-240 * time.Hour), AMR: []string{"pwd"}, ACR: "aal1",
+		IP: netip.AddrFrom4([4]byte{127, 0, 0, 1}),
+	}
+	s.Device.UserAgent = userAgent
+	s.Generation, s.ConfirmedAt, s.ChildAt = 8, now, now
+	_, _ = rand.Read(s.ID[:]) // never fails
+	_, _ = rand.Read(s.Nonce[:])
+	_, _ = rand.Read(s.Parent[:])
+	var user [16]byte
+	_, _ = rand.Read(user[:])
+	s.UserID = bitjang.SessionID(user).String() // a UUID, as users have
+	return s
+}

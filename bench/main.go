@@ -1,0 +1,201 @@
+//go:build linux
+
+// Command bench measures Bitjang beside what the machine could do at best, in
+// one run, and writes the figures down. README.md says what they mean.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options are the flags.
+type options struct {
+	duration time.Duration
+	rounds   int
+	callers  []int
+	sessions int
+	starts   int
+	out      string
+	profile  string
+}
+
+func main() {
+	if isLimitServer() {
+		exit(serveLimit(os.Stdin, os.Stdout))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	opt, err := parseFlags(os.Args[1:])
+	if err == nil {
+		err = run(ctx, opt, os.Stdout)
+	}
+	stop()
+	exit(err)
+}
+
+func exit(err error) {
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		os.Exit(0)
+	}
+	fmt.Fprintln(os.Stderr, "bench:", err)
+	os.Exit(1)
+}
+
+func parseFlags(args []string) (options, error) {
+	var opt options
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.DurationVar(&opt.duration, "duration", 5*time.Second, "length of one measurement")
+	f.IntVar(&opt.rounds, "rounds", 3, "how often everything is measured")
+	callers := f.String("callers", "1,16,64", "numbers of callers at once")
+	f.IntVar(&opt.sessions, "sessions", 100_000, "sessions in the database")
+	f.IntVar(&opt.starts, "starts", 10, "how often the server is started to time it")
+	f.StringVar(&opt.out, "out", "bench/results", "directory for the results")
+	f.StringVar(&opt.profile, "profile", "", "after the measurements, write a CPU profile of the server under the most callers to this file")
+	if err := f.Parse(args); err != nil {
+		return opt, err
+	}
+	for word := range strings.SplitSeq(*callers, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 {
+			return opt, fmt.Errorf("-callers: %q is no number of callers", word)
+		}
+		opt.callers = append(opt.callers, n)
+	}
+	if opt.duration < 10*time.Millisecond || opt.rounds < 1 || opt.starts < 1 || f.NArg() > 0 {
+		return opt, errors.New("-duration, -rounds and -starts must be positive, and there are no arguments")
+	}
+	return opt, nil
+}
+
+// bench is one run.
+type bench struct {
+	options
+	progress io.Writer
+	dir      string // throw-away, on the disk of the checkout
+	binary   string // of Bitjang
+	settings []string
+	callers  []*caller // as many as the most that are asked for
+	results  results
+}
+
+func run(ctx context.Context, opt options, out io.Writer) error {
+	began := time.Now()
+	b := &bench{options: opt, progress: out}
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return err
+	}
+	b.dir, err = os.MkdirTemp(root+"/bench", ".work-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	b.results.Environment, err = describe(ctx, root, b.dir)
+	if err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context) error{
+		func(ctx context.Context) error { return b.build(ctx, root) },
+		b.load, b.startUp, b.measure, b.takeProfile,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	b.results.Took = time.Since(began).Round(time.Second).String()
+	b.results.judge()
+	if err := b.results.write(out, opt.out, began); err != nil {
+		return err
+	}
+	if n := b.results.errors(); n > 0 {
+		return fmt.Errorf("%d operations failed: the figures are worth nothing", n)
+	}
+	return nil
+}
+
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintf(b.progress, time.Now().Format("15:04:05 ")+format+"\n", args...)
+}
+
+// most is the greatest number of callers.
+func (b *bench) most() int { return most(b.options.callers) }
+
+// contestant is something measured at each number of callers.
+type contestant struct {
+	name string
+	op   func(caller int) error
+	// pid is the process that does the work, 0 if it is this one. Where it is
+	// another one, this one's CPU time is the load generator's.
+	pid int
+}
+
+// measure starts the server and takes the figures that belong to one process:
+// its memory, and everything in rounds.
+func (b *bench) measure(ctx context.Context) error {
+	server, err := b.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer server.stop()
+	if err := b.memory(ctx, server); err != nil {
+		return err
+	}
+	limit, err := b.startLimit(ctx)
+	if err != nil {
+		return err
+	}
+	defer limit.stop()
+	stores, err := b.openStores(ctx)
+	if err != nil {
+		return err
+	}
+	defer stores.close()
+	contestants := []contestant{
+		{nameBitjang, func(i int) error { return b.callers[i].refreshOwn() }, server.pid()},
+		{nameLimit, func(i int) error { return limit.callers[i].refreshOwn() }, limit.pid()},
+		{nameStore, stores.confirm, 0},
+		{nameRaw, stores.update, 0},
+	}
+	for round := range b.rounds {
+		b.say("round %d of %d", round+1, b.rounds)
+		if err := b.round(ctx, round, contestants); err != nil {
+			return err
+		}
+		if err := b.verification(ctx, server); err != nil {
+			return err
+		}
+		if err := b.disk(stores); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// round has each contestant go once at each number of callers, each round
+// beginning with another one, so that none has the cold disk every time.
+func (b *bench) round(ctx context.Context, round int, contestants []contestant) error {
+	for _, n := range b.options.callers {
+		for i := range contestants {
+			c := contestants[(i+round)%len(contestants)]
+			l, err := closedLoop(ctx, c, n, b.duration)
+			if err != nil {
+				return err
+			}
+			b.results.add(c.name, n, l)
+			b.say("  %-14s %3d callers  %8s/s  p99 %6.2f ms  errors %d", c.name, n, thousands(l.PerSecond), l.P99, l.Errors)
+			if l.first != nil {
+				b.say("  first error: %v", l.first)
+			}
+		}
+	}
+	return nil
+}

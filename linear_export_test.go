@@ -1,0 +1,24 @@
+package bitjang
+
+import "time"
+
+// RefreshInOrder is what a refresh does to a session when nothing else happens
+// at the same time: the sequential specification that concurrent histories are
+// checked against. It returns the reason of the refusal, "" when granted.
+func (s *Service) RefreshInOrder(sess Session, token Secret, from Caller, now time.Time) (Session, string) {
+	t, err := s.ring.parse(token)
+	if err != nil {
+		return sess, AsError(err).Reason
+	}
+	v := judge(&sess, t, now, from.Device, s.cfg.RotationGrace)
+	s.follow(&sess, v, t, from, now)
+	switch v {
+	case verdictConfirm, verdictFirst, verdictRetry, verdictRecover, verdictAhead:
+		return sess, ""
+	case verdictSuperseded:
+		return sess, ErrSuperseded.Reason
+	case verdictReplay, verdictElsewhere:
+		return sess, ErrTokenReused.Reason
+	}
+	return sess, ErrSessionRevoked.Reason
+}
