@@ -48,6 +48,7 @@ bench: ## refreshes per second beside the limits of this machine; writes bench/r
 
 update: ## rewrite api.txt, deps.txt and golden files after a meant change
 	go test -run 'TestAPI|TestDependencies' . -update
+	go test -run TestConfigurationPage ./cmd/bitjang -update
 
 clean: ## remove what was built; never the data
 	rm -rf bin

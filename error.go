@@ -67,7 +67,7 @@ var (
 	ErrSessionUnknown     = &Error{Code: Unauthenticated, Reason: "session_unknown", Message: "The session does not exist any more."}
 	ErrSessionExpired     = &Error{Code: Unauthenticated, Reason: "session_expired", Message: "The session has expired. Log in again."}
 	ErrSessionRevoked     = &Error{Code: Unauthenticated, Reason: "session_revoked", Message: "The session was ended. Log in again."}
-	ErrTokenReused        = &Error{Code: Unauthenticated, Reason: "refresh_token_reused", Message: "This refresh token was used before by somebody else. The session was ended for safety."}
+	ErrTokenReused        = &Error{Code: Unauthenticated, Reason: "refresh_token_reused", Message: "This refresh token was exchanged before, so two hands hold it. The session was ended for safety."}
 	ErrStepUpRequired     = &Error{Code: Denied, Reason: "step_up_required", Message: "The session is on hold until you prove that it is you."}
 	ErrSuperseded         = &Error{Code: Conflict, Reason: "refresh_superseded", Message: "A newer refresh token is already in use. Try again with that one."}
 	ErrAccessToken        = &Error{Code: Unauthenticated, Reason: "access_token_invalid", Message: "The access token is missing, expired or not valid."}

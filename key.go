@@ -220,6 +220,10 @@ type RotateKeyInput struct {
 // RotateKey makes a new signing key. Refresh tokens do not depend on it, so
 // nobody is logged out, whatever the input says.
 func (s *Service) RotateKey(ctx context.Context, in RotateKeyInput) (SigningKey, error) {
+	// With the wrong master key this would store a key that no server can open.
+	if err := s.LoadKeys(ctx); err != nil {
+		return SigningKey{}, err
+	}
 	old, err := s.keys.Keys(ctx)
 	if err != nil {
 		return SigningKey{}, outage("load signing keys", err)

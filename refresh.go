@@ -178,16 +178,17 @@ func (s *Service) noteCaller(ctx context.Context, sess Session, from Caller) Ses
 	return noted
 }
 
+// noteCaller takes over the address, and of the device what may change about
+// it. What another device says of itself stays out of the record: the session
+// goes on being the one that was logged in on its own.
 func (s *Session) noteCaller(from Caller) bool {
 	old := *s
 	if from.IP.IsValid() {
 		s.IP = from.IP
 	}
-	if from.Device.UserAgent != "" {
+	if from.Device.UserAgent != "" && sameDevice(s.Device, from.Device) {
 		s.Device.UserAgent, s.Device.Hints = from.Device.UserAgent, from.Device.Hints
-	}
-	if s.Device.ID == "" {
-		s.Device.ID = from.Device.ID
+		setDefault(&s.Device.ID, from.Device.ID)
 	}
 	return old.IP != s.IP || old.Device != s.Device
 }

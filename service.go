@@ -86,7 +86,7 @@ const (
 // the signing keys and removes what is long dead. Any number of nodes may run
 // it at once.
 func (s *Service) Run(ctx context.Context) error {
-	if err := s.LoadKeys(ctx); err != nil {
+	if err := s.LoadKeys(ctx); err != nil && ctx.Err() == nil {
 		s.log.Error("signing keys not loaded", "error", err)
 	}
 	reload, sweep := time.NewTicker(keyReload), time.NewTicker(sweepEvery)

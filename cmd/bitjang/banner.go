@@ -48,15 +48,26 @@ func (b *banner) print(w io.Writer, took time.Duration) {
 			fmt.Fprintf(w, "  - %s\n", n)
 		}
 	}
-	fmt.Fprintf(w, `
-Try next:
-  curl %[1]s/v1/signup -H 'Content-Type: application/json' \
-    -d '{"email":"ann@example.com","password":"seven grey geese"}'
-  curl %[1]s/v1/login -H 'Content-Type: application/json' \
-    -d '{"identifier":"ann@example.com","password":"seven grey geese"}'
-  bitjang session list
-`, issuer)
+	fmt.Fprintf(w, walk, issuer, os.Args[0])
 }
+
+// walk is to be pasted into another terminal: sign up, log in, refresh three
+// times, come back with the first token, and see the session ended.
+const walk = `
+Paste this into another terminal:
+
+  api=%s/v1; json='Content-Type: application/json'
+  token() { sed -E 's/.*"refresh_token":"([^"]+)".*/\1/'; }
+  curl -s $api/signup -H "$json" -d '{"email":"ann@example.com","password":"seven grey geese"}'
+  first=$(curl -s $api/login -H "$json" -d '{"identifier":"ann@example.com","password":"seven grey geese"}' | token)
+  second=$(curl -s $api/refresh -H "$json" -d "{\"refresh_token\":\"$first\"}" | token)
+  third=$(curl -s $api/refresh -H "$json" -d "{\"refresh_token\":\"$second\"}" | token)
+  fourth=$(curl -s $api/refresh -H "$json" -d "{\"refresh_token\":\"$third\"}" | token)
+  curl -s $api/refresh -H "$json" -d "{\"refresh_token\":\"$first\"}"    # an old token comes back: theft
+  curl -s $api/refresh -H "$json" -d "{\"refresh_token\":\"$fourth\"}"   # the session has ended for both
+  %s session list --ended   # and this says why
+
+`
 
 func (b *banner) masterKeyLine() string {
 	switch {
