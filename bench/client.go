@@ -58,20 +58,20 @@ func (c *caller) refresh(session int) ([]byte, error) {
 	return body, nil
 }
 
-// signup and login fail on anything but success.
 func (c *caller) signup(email, password string) error {
 	body, _ := json.Marshal(map[string]string{"email": email, "password": password}) // strings always encode
 	_, err := c.post("/v1/signup", string(body), http.StatusCreated)
 	return err
 }
 
-func (c *caller) login(email, password string) error {
+// login returns the first refresh token of a new session.
+func (c *caller) login(email, password string) (string, error) {
 	in, _ := json.Marshal(map[string]string{"identifier": email, "password": password})
 	body, err := c.post("/v1/login", string(in), http.StatusOK)
-	if err == nil {
-		c.tokens = append(c.tokens, stringField(body, "refresh_token"))
+	if err != nil {
+		return "", err
 	}
-	return err
+	return stringField(body, "refresh_token"), nil
 }
 
 func (c *caller) post(path, body string, want int) ([]byte, error) {

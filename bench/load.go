@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -49,44 +50,30 @@ const loginsAtOnce = 4
 // with many devices.
 func (b *bench) logIn() error {
 	const users, password = 10, "seven grey geese fly south"
+	address := b.callers[0].address
 	for i := range users {
 		if err := b.callers[0].signup(email(i), password); err != nil {
 			return err
 		}
 	}
 	b.say("logging in %d times", b.logins())
+	tokens, errs := make([]string, b.logins()), make([]error, loginsAtOnce)
 	var wg sync.WaitGroup
-	errs := make([]error, loginsAtOnce)
 	for worker := range loginsAtOnce {
 		wg.Go(func() {
-			for i := worker; i < b.logins() && errs[worker] == nil; i += loginsAtOnce {
-				errs[worker] = b.loginFor(i, password)
+			c := &caller{address: address}
+			defer c.hangUp()
+			for i := worker; i < len(tokens) && errs[worker] == nil; i += loginsAtOnce {
+				tokens[i], errs[worker] = c.login(email(i%users), password)
 			}
 		})
 	}
 	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return fmt.Errorf("log in: %w", err)
-		}
+	for i, token := range tokens {
+		c := b.callers[i%len(b.callers)]
+		c.tokens = append(c.tokens, token)
 	}
-	return nil
-}
-
-// loginFor gives the i-th session to the caller whose turn it is. Callers that
-// share a worker are nobody else's, as long as the steps of workers and callers
-// agree; a connection of its own keeps that from mattering.
-func (b *bench) loginFor(i int, password string) error {
-	owner := b.callers[i%len(b.callers)]
-	visitor := &caller{address: owner.address}
-	defer visitor.hangUp()
-	if err := visitor.login(email(i%10), password); err != nil {
-		return err
-	}
-	handOver.Lock()
-	defer handOver.Unlock()
-	owner.tokens = append(owner.tokens, visitor.tokens...)
-	return nil
+	return errors.Join(errs...)
 }
 
 func email(user int) string { return fmt.Sprintf("user%d@example.com", user) }
@@ -124,7 +111,7 @@ func (b *bench) insert(ctx context.Context, n int) (err error) {
 // newSession is a usual one, somewhere in its life.
 func newSession(now time.Time) bitjang.Session {
 	s := bitjang.Session{
-		UserID: "", ClientID: "bitjang", Version: 9,
+		ClientID: "bitjang", Version: 9,
 		CreatedAt: now.Add(-240 * time.Hour), LastSeenAt: now, IdleExpiresAt: now.Add(336 * time.Hour), ExpiresAt: now.Add(1920 * time.Hour),
 		AuthTime: now.Add(-240 * time.Hour), AMR: []string{"pwd"}, ACR: "aal1",
 		IP: netip.AddrFrom4([4]byte{127, 0, 0, 1}),

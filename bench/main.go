@@ -111,6 +111,7 @@ func run(ctx context.Context, opt options, out io.Writer) error {
 			return err
 		}
 	}
+	b.results.Settings = fmt.Sprintf("%d rounds of %s each", opt.rounds, opt.duration)
 	b.results.Took = time.Since(began).Round(time.Second).String()
 	b.results.judge()
 	if err := b.results.write(out, opt.out, began); err != nil {

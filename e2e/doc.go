@@ -1,0 +1,8 @@
+// Package e2e holds the end-to-end tests: the real bitjang program as a process
+// of its own, behind a real nginx and a real Caddy, killed, starved and stolen
+// from. It decides nothing and nothing imports it.
+//
+// nginx comes from the system, Caddy and bitjang are built once per run:
+//
+//	cd e2e && go test -race ./...
+package e2e
