@@ -1,0 +1,121 @@
+package storetest
+
+import (
+	"crypto/rand"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bitjang/bitjang"
+)
+
+// confirmation fits s.
+func confirmation(s bitjang.Session) bitjang.Confirmation {
+	c := bitjang.Confirmation{ID: s.ID, Generation: s.Generation + 1, Parent: s.Nonce, Now: epoch.Add(time.Minute), IdleExpiresAt: epoch.Add(2 * time.Hour)}
+	rand.Read(c.Nonce[:])
+	return c
+}
+
+// confirmed is what s becomes by c.
+func confirmed(s bitjang.Session, c bitjang.Confirmation) bitjang.Session {
+	s.Rotation = bitjang.Rotation{Generation: c.Generation, Nonce: c.Nonce, Parent: c.Parent, ConfirmedAt: c.Now, ChildAt: c.Now}
+	s.LastSeenAt, s.IdleExpiresAt = c.Now, c.IdleExpiresAt
+	s.Version++
+	return s
+}
+
+func confirmMoves(t *testing.T, st sessionStore) {
+	s := insert(t, st, randomSession("u"))
+	bystander := insert(t, st, randomSession("u"))
+	c := confirmation(s)
+	got, err := st.ConfirmSession(t.Context(), c)
+	ok(t, err)
+	equal(t, got, confirmed(s, c))
+	holds(t, st, confirmed(s, c))
+	holds(t, st, bystander)
+}
+
+func confirmRefused(t *testing.T, st sessionStore) {
+	for name, spoil := range map[string]func(*bitjang.Session, *bitjang.Confirmation){
+		"generation ahead":                    func(_ *bitjang.Session, c *bitjang.Confirmation) { c.Generation++ },
+		"generation behind":                   func(_ *bitjang.Session, c *bitjang.Confirmation) { c.Generation-- },
+		"another parent":                      func(_ *bitjang.Session, c *bitjang.Confirmation) { c.Parent[7]++ },
+		"ended":                               func(s *bitjang.Session, _ *bitjang.Confirmation) { s.EndedAt = epoch },
+		"held":                                func(s *bitjang.Session, _ *bitjang.Confirmation) { s.HeldAt = epoch },
+		"idle for too long":                   func(s *bitjang.Session, c *bitjang.Confirmation) { s.IdleExpiresAt = c.Now.Add(-time.Second) },
+		"idle expiry at this very moment":     func(s *bitjang.Session, c *bitjang.Confirmation) { s.IdleExpiresAt = c.Now },
+		"too old":                             func(s *bitjang.Session, c *bitjang.Confirmation) { s.ExpiresAt = c.Now.Add(-time.Second) },
+		"absolute expiry at this very moment": func(s *bitjang.Session, c *bitjang.Confirmation) { s.ExpiresAt = c.Now },
+		"generation zero":                     func(s *bitjang.Session, c *bitjang.Confirmation) { s.Generation, c.Generation = 0, 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := randomSession("u")
+			c := confirmation(s)
+			spoil(&s, &c)
+			insert(t, st, s)
+			_, err := st.ConfirmSession(t.Context(), c)
+			is(t, err, bitjang.ErrConflict)
+			holds(t, st, s)
+		})
+	}
+}
+
+func confirmMissing(t *testing.T, st sessionStore) {
+	_, err := st.ConfirmSession(t.Context(), confirmation(randomSession("u")))
+	is(t, err, bitjang.ErrConflict)
+}
+
+func confirmOneWinner(t *testing.T, st sessionStore) {
+	s := insert(t, st, randomSession("u"))
+	for round := range 8 {
+		var winner atomic.Pointer[bitjang.Session]
+		wins := race(t, 32, func(int) error {
+			got, err := st.ConfirmSession(t.Context(), confirmation(s))
+			if err == nil {
+				winner.Store(&got)
+			}
+			return err
+		})
+		if wins != 1 {
+			t.Fatalf("round %d: got %d winners, want 1", round, wins)
+		}
+		s = *winner.Load()
+		holds(t, st, s)
+	}
+}
+
+func confirmAgainstUpdate(t *testing.T, st sessionStore) {
+	for range 16 {
+		s := insert(t, st, randomSession("u"))
+		var updated atomic.Bool
+		wins := race(t, 2, func(i int) error {
+			if i == 0 {
+				_, err := st.ConfirmSession(t.Context(), confirmation(s))
+				return err
+			}
+			ended := s
+			ended.EndedAt, ended.EndReason = epoch, bitjang.EndedByLogout
+			err := st.UpdateSession(t.Context(), ended)
+			updated.Store(err == nil)
+			return err
+		})
+		got, err := st.Session(t.Context(), s.ID)
+		ok(t, err)
+		if wins != 1 || got.Version != 2 || updated.Load() == got.EndedAt.IsZero() {
+			t.Fatalf("got %d winners and version %d, want one winner and its state", wins, got.Version)
+		}
+	}
+}
+
+func confirmExtremes(t *testing.T, st sessionStore) {
+	s := randomSession("u")
+	s.Generation = 1<<32 - 2
+	s.Nonce = bitjang.Nonce{}
+	insert(t, st, s)
+	c := confirmation(s)
+	c.Nonce = bitjang.Nonce{0xff, 0, 0xff, 0, 0xff, 0, 0xff, '\''}
+	got, err := st.ConfirmSession(t.Context(), c)
+	ok(t, err)
+	equal(t, got, confirmed(s, c))
+	holds(t, st, confirmed(s, c))
+}
