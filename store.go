@@ -51,7 +51,9 @@ type SessionStore interface {
 	Sessions(ctx context.Context, q SessionQuery) ([]Session, error)
 
 	// EndSessions ends, in one step, every session that f names and that is
-	// neither ended nor expired at f.At, and returns how many those were.
+	// neither ended nor past ExpiresAt at f.At, and returns how many those
+	// were. One that has only been idle for too long could still be renewed,
+	// and so it ends as well.
 	EndSessions(ctx context.Context, f EndFilter) (int, error)
 
 	// DeleteSessions removes sessions that were dead (Session.DeadSince)

@@ -166,6 +166,10 @@ func (b *bench) measure(ctx context.Context) error {
 		{nameStore, stores.confirm, 0},
 		{nameRaw, stores.update, 0},
 	}
+	before, err := takeCensus(server.pid(), limit.pid())
+	if err != nil {
+		return err
+	}
 	for round := range b.rounds {
 		b.say("round %d of %d", round+1, b.rounds)
 		if err := b.round(ctx, round, contestants); err != nil {
@@ -178,7 +182,9 @@ func (b *bench) measure(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	after, err := takeCensus(server.pid(), limit.pid())
+	b.results.Environment.Others = after.others(before)
+	return err
 }
 
 // round has each contestant go once at each number of callers, each round

@@ -24,10 +24,11 @@ func (r *results) plot() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" font-family="sans-serif" font-size="12" fill="#222">`+"\n", plotWidth, plotHeight)
 	fmt.Fprintf(&b, `<title>Refreshes per second</title><rect width="100%%" height="100%%" fill="#fff"/>`+"\n")
-	fmt.Fprintf(&b, `<text x="%d" y="24" font-size="15" font-weight="bold">Durable refreshes per second, %d cores, load generator included</text>`+"\n", plotLeft, r.Environment.Cores)
-	for i, name := range names {
-		x := plotLeft + i*182
+	fmt.Fprintf(&b, `<text x="%d" y="24" font-size="15" font-weight="bold">Refreshes per second, %d cores, load generator included</text>`+"\n", plotLeft, r.Environment.Cores)
+	x := plotLeft
+	for _, name := range names {
 		fmt.Fprintf(&b, `<rect x="%d" y="39" width="11" height="11" fill="%s"/><text x="%d" y="49" font-size="11">%s</text>`+"\n", x, colours[name], x+16, meanings[name])
+		x += 40 + 6*len(meanings[name])
 	}
 	top := r.axis(&b)
 	callers := r.callers()

@@ -85,6 +85,53 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * 10 * time.Millisecond, nil
 }
 
+// machineTime is the processor time that the whole machine has spent so far, and
+// that its host has kept from it (proc(5): all of the line but idle and iowait).
+func machineTime() (time.Duration, error) {
+	fields := strings.Fields(firstLine("/proc/stat"))
+	if len(fields) < 9 {
+		return 0, fmt.Errorf("/proc/stat begins with %q", fields)
+	}
+	var total time.Duration
+	for i, text := range fields[1:9] { // user nice system idle iowait irq softirq steal
+		ticks, err := strconv.Atoi(text)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/stat: %w", err)
+		}
+		if i != 3 && i != 4 {
+			total += time.Duration(ticks) * 10 * time.Millisecond
+		}
+	}
+	return total, nil
+}
+
+// census counts whose processor time it was.
+type census struct {
+	began        time.Time
+	machine, own time.Duration
+}
+
+func takeCensus(pids ...int) (c census, err error) {
+	c.began = time.Now()
+	if c.machine, err = machineTime(); err != nil {
+		return c, err
+	}
+	for _, pid := range append(pids, os.Getpid()) {
+		spent, err := cpuTime(pid)
+		if err != nil {
+			return c, err
+		}
+		c.own += spent
+	}
+	return c, nil
+}
+
+// others is how many processors strangers kept busy since an earlier census.
+func (c census) others(since census) float64 {
+	strangers := (c.machine - since.machine) - (c.own - since.own)
+	return max(0, strangers.Seconds()) / c.began.Sub(since.began).Seconds()
+}
+
 // environment is what the figures depend on.
 type environment struct {
 	Date     string `json:"date"`
@@ -94,7 +141,10 @@ type environment struct {
 	Kernel   string `json:"kernel"`
 	Disk     string `json:"disk"`
 	Revision string `json:"revision"`
-	Load     string `json:"load_average_before"` // of the machine: others at work spoil the figures
+	Load     string `json:"load_average_before"`
+	// Others is how many processors other programs, or the host, took while we
+	// measured. They spoil the figures.
+	Others float64 `json:"processors_taken_by_others"`
 }
 
 func describe(ctx context.Context, root, dir string) (environment, error) {

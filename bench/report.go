@@ -84,11 +84,19 @@ func (r *results) write(out io.Writer, dir string, began time.Time) error {
 const intro = "Medians of the rounds, with the least and the greatest in parentheses. [README.md](../README.md) says what each row means and how to repeat it."
 
 func (r *results) notes() string {
-	return fmt.Sprintf(`The load generator shares the machine with what it loads: "generator CPUs" of the %d are its own.
+	text := fmt.Sprintf(`The load generator shares the machine with what it loads: "generator CPUs" of the %d are its own.
 Of the %s sessions %s were opened by logging in, and only those can be refreshed; the others were written straight
 into the table. Logging in used cheap password hashes (%s). Both servers answer with %d bytes.`,
 		r.Environment.Cores, thousands(float64(r.Sessions)), thousands(float64(r.Logins)), "8 MiB, one pass", r.AnswerBytes)
+	if others := r.Environment.Others; others > quiet {
+		text += fmt.Sprintf("\nOther programs took %.2f processors while this was measured: do not quote these figures.", others)
+	}
+	return text
 }
+
+// quiet is how many processors others may take: the kernel's own work for us
+// counts as theirs.
+const quiet = 0.15
 
 func (r *results) loadTable() *table {
 	t := &table{title: "Closed loop", head: []string{"what", "callers", "per second", "p50 ms", "p99 ms", "errors", "CPU ms each", "generator CPUs", "resident MB"}}
@@ -154,6 +162,7 @@ func (r *results) environmentTable() *table {
 	t.add("Go, Linux, file system", e.Go+", "+e.Kernel+", "+e.Disk)
 	t.add("revision", e.Revision)
 	t.add("load average before", e.Load)
+	t.add("processors taken by others meanwhile", number(e.Others, 2))
 	t.add("measured", r.Settings)
 	return t
 }

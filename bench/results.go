@@ -21,12 +21,12 @@ const (
 // names are in the order of the table and the plot.
 var names = []string{nameBitjang, nameLimit, nameStore, nameRaw}
 
-// describes them for people.
+// meanings are the names for people.
 var meanings = map[string]string{
 	nameBitjang: "Bitjang, POST /v1/refresh",
-	nameLimit:   "limit (b): net/http + ES256",
+	nameLimit:   "limit (b): HTTP + ES256 only",
 	nameStore:   "store alone",
-	nameRaw:     "limit (a): raw driver, commit each",
+	nameRaw:     "limit (a): raw driver",
 }
 
 // results are what the JSON file holds: a figure per round.

@@ -4,5 +4,8 @@
 //
 // nginx comes from the system, Caddy and bitjang are built once per run:
 //
-//	cd e2e && go test -race ./...
+//	cd e2e && go test -race .
+//
+// Not ./..., which would compile all of Caddy a second time for the race
+// detector.
 package e2e

@@ -51,7 +51,7 @@ type process struct {
 func start(t *testing.T, log *logBuffer, env []string, name string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(name, args...), exited: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.Stderr = log
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.SysProcAttr = dieWithUs()
 	if err := p.cmd.Start(); err != nil {

@@ -1,13 +1,16 @@
 package server_test
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/bitjang/bitjang"
 	"github.com/bitjang/bitjang/server"
 )
 
@@ -86,6 +89,25 @@ func TestGuardAndAStoreThatIsDown(t *testing.T) {
 			r.store.down.Store(false)
 			g.get("/page", tk.asCookies()).want(200)
 		})
+	}
+}
+
+func TestAStoreThatHangsIsNotWaitedForLong(t *testing.T) {
+	t.Parallel()
+	r := newUserRig(t, func(s *setup) { s.Timeout = 50 * time.Millisecond })
+	g := newGuarded(r, server.GuardOptions{Timeout: 50 * time.Millisecond}, nil)
+	tk, err := r.svc.Login(t.Context(), bitjang.LoginInput{Identifier: alice, Password: bitjang.NewSecret(password)}) // without the limit
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.store.stall.Store(true)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	patience := func(r *http.Request) { *r = *r.WithContext(ctx) }
+	r.do("GET", "/v1/me", nil, bearer(tk.Access.Reveal()), patience).want(503, "store_unavailable")
+	g.get("/page", bearer(tk.Access.Reveal()), patience).want(503, "store_unavailable")
+	if ctx.Err() != nil {
+		t.Error("the caller had to give up first")
 	}
 }
 

@@ -263,6 +263,7 @@ type moodyStore struct {
 	down  atomic.Bool
 	panic atomic.Bool
 	abort atomic.Bool
+	stall atomic.Bool // sessions are read only when the caller has given up
 	calls atomic.Int64
 }
 
@@ -285,6 +286,10 @@ func (m *moodyStore) InsertSession(ctx context.Context, s bitjang.Session) error
 }
 
 func (m *moodyStore) Session(ctx context.Context, id bitjang.SessionID) (s bitjang.Session, err error) {
+	if m.stall.Load() {
+		<-ctx.Done()
+		return s, ctx.Err()
+	}
 	return s, first(m.mood(), func() error { s, err = m.Store.Session(ctx, id); return err })
 }
 

@@ -54,6 +54,8 @@ func TestClientAddr(t *testing.T) {
 		{"ports", "10.0.0.1:1", []string{xff, "203.0.113.7:5678, [fd00::1]:80"}, "203.0.113.7"},
 		{"an IPv6 client", "10.0.0.1:1", []string{xff, "2001:db8::7"}, "2001:db8::7"},
 		{"an IPv6 client in brackets", "10.0.0.1:1", []string{xff, "[2001:db8::7]"}, "2001:db8::7"},
+		{"a hop with a zone", "10.0.0.1:1", []string{xff, "fe80::7%eth0"}, "fe80::7"},
+		{"an IPv4 hop in IPv6 clothes", "10.0.0.1:1", []string{xff, "203.0.113.7, ::ffff:10.0.0.3"}, "203.0.113.7"},
 		{"an octal address", "10.0.0.1:1", []string{xff, "010.0.0.1"}, "10.0.0.1"},
 		{"a name", "10.0.0.1:1", []string{xff, "localhost"}, "10.0.0.1"},
 

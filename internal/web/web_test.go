@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,16 +54,14 @@ func TestProblemsOfErrors(t *testing.T) {
 func TestARequestThatTakesTooLongIsCancelled(t *testing.T) {
 	e := quietEdge()
 	e.Timeout = time.Millisecond
-	var err error
 	e.Handle(func(_ http.ResponseWriter, r *http.Request) error {
-		<-r.Context().Done()
-		err = r.Context().Err()
+		select {
+		case <-r.Context().Done():
+		case <-time.After(10 * time.Second):
+			t.Error("the request goes on")
+		}
 		return nil
-	}).
-		ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
-	}
+	}).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 }
 
 func TestCookies(t *testing.T) {

@@ -138,7 +138,7 @@ func (s *Store) EndSessions(ctx context.Context, f bitjang.EndFilter) (int, erro
 	n := 0
 	for id, sess := range s.sessions {
 		named := sess.UserID == f.UserID && id != f.Except && (f.DeviceID == "" || sess.Device.ID == f.DeviceID)
-		if !named || !f.At.Before(sess.DeadSince()) || !sess.EndedAt.IsZero() {
+		if !named || !f.At.Before(sess.ExpiresAt) || !sess.EndedAt.IsZero() {
 			continue
 		}
 		sess.EndedAt, sess.EndReason = f.At, f.Reason

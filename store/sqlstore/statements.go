@@ -51,7 +51,7 @@ func (st *statements) prepare(ctx context.Context, reads, writer preparer) error
 			WHERE id = ? AND version = ?`},
 		{reads, &st.sessions, `SELECT ` + sessionColumns + ` FROM sessions WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?`},
 		{writer, &st.endSessions, `UPDATE sessions SET ended_at = ?1, end_reason = ?2, sweep_at = ?1, version = version + 1
-			WHERE user_id = ?3 AND id <> ?4 AND (?5 = '' OR device_id = ?5) AND ended_at = 0 AND idle_expires_at > ?1 AND expires_at > ?1`},
+			WHERE user_id = ?3 AND id <> ?4 AND (?5 = '' OR device_id = ?5) AND ended_at = 0 AND expires_at > ?1`},
 		{writer, &st.deleteSessions, `DELETE FROM sessions WHERE id IN (SELECT id FROM
 			(SELECT id, ended_at, idle_expires_at, expires_at FROM sessions WHERE sweep_at < ?1 ORDER BY sweep_at LIMIT ?2)
 			WHERE CASE WHEN ended_at <> 0 THEN ended_at ELSE min(idle_expires_at, expires_at) END < ?1)`},

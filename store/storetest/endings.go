@@ -21,17 +21,20 @@ func endAll(t *testing.T, st sessionStore) {
 	gone := randomSession("u")
 	gone.EndedAt, gone.EndReason = epoch.Add(-time.Hour), bitjang.EndedByReuse
 	insert(t, st, gone)
+	idle := randomSession("u")
+	idle.IdleExpiresAt = epoch
+	insert(t, st, idle)
 	expired := randomSession("u")
-	expired.IdleExpiresAt = epoch
+	expired.ExpiresAt = epoch.Add(time.Minute)
 	insert(t, st, expired)
 
 	f := bitjang.EndFilter{UserID: "u", Except: spared.ID, At: epoch.Add(time.Minute), Reason: bitjang.EndedByLogoutAll}
 	n, err := st.EndSessions(t.Context(), f)
 	ok(t, err)
-	if n != 3 {
-		t.Fatalf("got %d ended, want 3", n)
+	if n != 4 {
+		t.Fatalf("got %d ended, want 4", n)
 	}
-	for _, want := range []bitjang.Session{ended(a, f), ended(b, f), ended(held, f), spared, foreign, gone, expired} {
+	for _, want := range []bitjang.Session{ended(a, f), ended(b, f), ended(held, f), ended(idle, f), spared, foreign, gone, expired} {
 		holds(t, st, want)
 	}
 	n, err = st.EndSessions(t.Context(), f)

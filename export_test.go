@@ -1,0 +1,16 @@
+package bitjang
+
+import (
+	"context"
+
+	"github.com/bitjang/bitjang/verify"
+)
+
+// OccupyWorker takes a worker of the password pool and returns a channel that
+// gives it back when closed. It blocks until there is a worker.
+func (s *Service) OccupyWorker(release <-chan struct{}) error {
+	return s.pool.Do(context.Background(), func() { <-release })
+}
+
+// ClaimsOf are the claims of the access token.
+func ClaimsOf(t Tokens) *verify.Claims { return t.claims }
