@@ -2,6 +2,7 @@ package bitjang
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,7 +35,7 @@ func (s *Service) issue(sess Session, t refreshToken, now time.Time) (Tokens, er
 	if sess.ExpiresAt.Before(expires) {
 		expires = sess.ExpiresAt
 	}
-	claims := s.claims(&sess, t.generation, now, expires)
+	claims := s.claims(&sess, t, now, expires)
 	access, err := s.mintAccess(claims, now)
 	if err != nil {
 		return Tokens{}, err
@@ -49,13 +50,30 @@ func (s *Service) issue(sess Session, t refreshToken, now time.Time) (Tokens, er
 
 // claims are those of RFC 9068 section 2.2. They say nothing about the person
 // or the device: those live with the session.
-func (s *Service) claims(sess *Session, generation uint32, now, expires time.Time) *verify.Claims {
+func (s *Service) claims(sess *Session, t refreshToken, now, expires time.Time) *verify.Claims {
 	return &verify.Claims{
 		Issuer: s.cfg.Issuer, Subject: sess.UserID, Audience: verify.Audience{s.cfg.Audience},
-		ExpiresAt: expires.Unix(), IssuedAt: now.Unix(), ID: newUUID(),
+		ExpiresAt: expires.Unix(), IssuedAt: now.Unix(), ID: tokenID(t.nonce),
 		SessionID: sess.ID.String(), ClientID: sess.ClientID, Scope: sess.Scope, Roles: sess.Roles,
-		AuthTime: sess.AuthTime.Unix(), AMR: sess.AMR, ACR: sess.ACR, Generation: generation,
+		AuthTime: sess.AuthTime.Unix(), AMR: sess.AMR, ACR: sess.ACR, Generation: t.generation,
 	}
+}
+
+// tokenID makes the `jti` of an access token: a UUID of which the second half is
+// the nonce of the refresh token minted with it. Nonces are no secret, and so
+// an access token can say which refresh token its holder has.
+func tokenID(n Nonce) string {
+	var b [16]byte
+	rand.Read(b[:8])
+	copy(b[8:], n[:])
+	return formatUUID(b)
+}
+
+// heldWith is the refresh token minted with an access token, as far as its
+// claims tell: enough to know it again.
+func heldWith(c *verify.Claims) (refreshToken, bool) {
+	id, err := ParseSessionID(c.ID) // the same spelling
+	return refreshToken{generation: c.Generation, nonce: Nonce(id[8:])}, err == nil
 }
 
 func (s *Service) mintAccess(claims *verify.Claims, now time.Time) (Secret, error) {

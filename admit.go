@@ -86,9 +86,11 @@ func judgeExpired(s *Session, t refreshToken, now time.Time, from Device, grace 
 
 // moveOn makes the confirmed token of the caller's session one that nobody
 // holds yet, and hands it out: after a change of privilege older tokens must
-// not reach the new state. The presented refresh token, if it is in order,
-// becomes the parent, so that a straggler with it is told to try again.
+// not reach the new state. What the client holds becomes the parent, so that a
+// straggler with it is told to try again: the presented refresh token if it is
+// in order, else the one that came with the access token.
 func (s *Service) moveOn(ctx context.Context, id Identity, presented Secret, from Caller) (Tokens, error) {
+	from.Device = from.Device.bounded()
 	held, err := s.ring.parse(presented)
 	known := err == nil && held.session == id.Session.ID
 	var t refreshToken
@@ -98,10 +100,14 @@ func (s *Service) moveOn(ctx context.Context, id Identity, presented Secret, fro
 		if sess.refusal(now) != nil {
 			return false
 		}
-		parent := refreshToken{session: sess.ID, generation: max(sess.Generation, id.Claims.Generation), nonce: sess.Nonce}
+		parent := refreshToken{generation: sess.Generation, nonce: sess.Nonce}
+		if child, ok := heldWith(id.Claims); ok && child.generation > sess.Generation {
+			parent = child
+		}
 		if known && sess.rotate(judge(sess, held, now, from.Device, s.cfg.RotationGrace), held, now) {
 			parent = held
 		}
+		parent.session = sess.ID
 		t = parent.child()
 		sess.moveOn(t, now)
 		sess.AuthTime, sess.LastSeenAt, sess.IdleExpiresAt = now, now, now.Add(s.cfg.RefreshTTL)

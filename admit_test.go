@@ -147,7 +147,11 @@ func TestARenewalNeedsTheSessionsOwnTokenFromItsOwnDevice(t *testing.T) {
 		{"nor with a mangled one", func(_ *testing.T, _ *rig, mine bitjang.Tokens) bitjang.Secret {
 			return bitjang.NewSecret(mine.Refresh.Reveal()[:75] + "-")
 		}, fromLaptop, false},
-		{"nor with another session's", func(t *testing.T, r *rig, _ bitjang.Tokens) bitjang.Secret { return r.login(t, fromPhone).Refresh }, fromLaptop, false},
+		{"nor with another session's", func(t *testing.T, r *rig, _ bitjang.Tokens) bitjang.Secret {
+			anonymous := fromLaptop // a session that the caller's device would be right for
+			anonymous.Device.ID = ""
+			return r.login(t, anonymous).Refresh
+		}, fromLaptop, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -246,6 +250,9 @@ func TestARenewalThatLostARaceGivesNothingAway(t *testing.T) {
 				return nil
 			}, nil)
 			got, err := r.Admit(t.Context(), bitjang.AdmitInput{Access: mine.Access, Refresh: presented.Refresh, Caller: from})
+			if err != nil {
+				t.Errorf("the loser: got %v, want the access token served", err)
+			}
 			if looks != 2 {
 				t.Fatalf("got %d looks, want a race at the second", looks)
 			}
@@ -253,6 +260,23 @@ func TestARenewalThatLostARaceGivesNothingAway(t *testing.T) {
 				t.Errorf("the loser was given tokens for %s (%v)", name, err)
 			}
 		})
+	}
+}
+
+func TestAnAdmissionRotatesNothingWhileTheStoreCannotSay(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	tokens := r.refresh(t, r.login(t, fromLaptop), fromLaptop)
+	r.store.watch(func(method string) error {
+		if method == "Session" {
+			return errDown
+		}
+		return nil
+	}, nil)
+	got, err := r.admit(t, tokens, fromLaptop)
+	checkErr(t, err, errDown)
+	if diff := cmp.Diff([]string{"Session"}, r.store.calls()); diff != "" || got.Tokens != nil {
+		t.Errorf("store calls (-want +got)\n%s", diff)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bitjang/bitjang/internal/passhash"
@@ -119,8 +120,8 @@ func (c Config) problems() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	u, err := url.Parse(c.Issuer)
-	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.RawQuery != "" || u.Fragment != "" {
-		bad("Issuer: %q is not an http or https URL without query and fragment", c.Issuer)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(c.Issuer, "/") {
+		bad("Issuer: %q is not an http or https URL without query, fragment and slash at the end", c.Issuer)
 	}
 	if c.Store == nil {
 		bad("Store: missing")

@@ -3,6 +3,7 @@ package bitjang
 import (
 	"net/netip"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/mileusna/useragent"
@@ -54,7 +55,7 @@ func (d Device) bounded() Device {
 // characters: it will be shown to people and written to terminals.
 func clip(text string, limit int) string {
 	clean := func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+		if unicode.IsControl(r) || r == utf8.RuneError {
 			return -1
 		}
 		return r

@@ -74,7 +74,7 @@ func (s *Service) record(ctx context.Context, events ...Event) {
 	}
 	for _, e := range events {
 		s.log.Error("event not saved", "error", err, "type", e.Type, "user", e.UserID,
-			"session", e.SessionID.String(), "ip", e.IP, "reason", e.Reason)
+			"session", e.SessionID.String(), "ip", e.IP, "user_agent", e.UserAgent, "reason", e.Reason, "count", e.Count)
 	}
 }
 

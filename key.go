@@ -104,9 +104,10 @@ func planKeys(keys []SigningKey, c *Config, now time.Time) keyPlan {
 			plan.from = early // we slept through it: publish first all the same
 		}
 	}
+	signs := slices.IndexFunc(keys, func(k SigningKey) bool { return k.Algorithm == c.Algorithm && !k.ActiveFrom.After(now) })
 	for i := 1; i < len(keys); i++ {
 		replaced := keys[i-1].ActiveFrom
-		if now.After(replaced.Add(c.AccessTTL + keyLinger)) {
+		if i != signs && now.After(replaced.Add(c.AccessTTL+keyLinger)) {
 			plan.remove = append(plan.remove, keys[i].ID)
 		}
 	}

@@ -12,12 +12,12 @@ func (s *Service) RefreshInOrder(sess Session, token Secret, from Caller, now ti
 	}
 	v := judge(&sess, t, now, from.Device, s.cfg.RotationGrace)
 	s.follow(&sess, v, t, from, now)
-	switch v {
-	case verdictConfirm, verdictFirst, verdictRetry, verdictRecover, verdictAhead:
+	switch {
+	case v.grants():
 		return sess, ""
-	case verdictSuperseded:
+	case v == verdictSuperseded:
 		return sess, ErrSuperseded.Reason
-	case verdictReplay, verdictElsewhere:
+	case v == verdictReplay || v == verdictElsewhere:
 		return sess, ErrTokenReused.Reason
 	}
 	return sess, ErrSessionRevoked.Reason

@@ -49,7 +49,7 @@ func (s *Service) Login(ctx context.Context, in LoginInput) (Tokens, error) {
 
 // checkCredentials returns the user whose password this is.
 func (s *Service) checkCredentials(ctx context.Context, in LoginInput) (User, error) {
-	u, err := s.FindUser(ctx, emailOnly(in.Identifier))
+	u, err := s.userByEmail(ctx, in.Identifier)
 	known := &u
 	switch e := AsError(err); {
 	case err == nil:
@@ -77,14 +77,6 @@ func (s *Service) checkCredentials(ctx context.Context, in LoginInput) (User, er
 	return u, nil
 }
 
-// emailOnly keeps FindUser from looking up ids: a login names a mail address.
-func emailOnly(identifier string) string {
-	if slices.Contains([]byte(identifier), '@') {
-		return identifier
-	}
-	return "@"
-}
-
 // openSession saves a new session and then looks at the user again: a change
 // of password or a lock that came between the check and the save must win.
 func (s *Service) openSession(ctx context.Context, u User, from Caller) (Session, refreshToken, error) {
@@ -102,7 +94,7 @@ func (s *Service) openSession(ctx context.Context, u User, from Caller) (Session
 		return Session{}, t, outage("save session", err)
 	}
 	again, err := s.User(ctx, u.ID)
-	if err == nil && again.PasswordHash == u.PasswordHash && again.DisabledAt.IsZero() {
+	if err == nil && again.PasswordVersion == u.PasswordVersion && again.DisabledAt.IsZero() {
 		return sess, t, nil
 	}
 	_, endErr := s.changeSession(ctx, sess.ID, func(sess *Session) bool {
@@ -135,11 +127,10 @@ func (s *Service) makeRoom(ctx context.Context, sess *Session, from Caller) erro
 	if err != nil {
 		return err
 	}
-	for i := s.cfg.SessionLimit; i < len(live); i++ { // the longest unseen come last
-		if live[i].ID == sess.ID {
-			continue
-		}
-		if err := s.EndSession(ctx, EndSessionInput{UserID: sess.UserID, ID: live[i].ID, Reason: EndedByLimit, Caller: from}); err != nil && !errors.Is(err, ErrNoSuchSession) {
+	others := slices.DeleteFunc(live, func(other Session) bool { return other.ID == sess.ID })
+	for _, other := range others[min(len(others), s.cfg.SessionLimit-1):] { // the longest unseen come last
+		end := EndSessionInput{UserID: sess.UserID, ID: other.ID, Reason: EndedByLimit, Caller: from}
+		if err := s.EndSession(ctx, end); err != nil && !errors.Is(err, ErrNoSuchSession) {
 			return err
 		}
 	}

@@ -425,8 +425,9 @@ func TestADisabledUserIsOutUntilEnabled(t *testing.T) {
 			t.Errorf("got %v, want the session ended by user_disabled", err)
 		}
 	}
-	if _, err := r.Login(t.Context(), loginAs(ada, rightPass, fromLaptop)); !errors.Is(err, bitjang.ErrUserDisabled) {
-		t.Errorf("the right password: got %v, want user_disabled", err)
+	r.store.watch(nil, nil)
+	if _, err := r.Login(t.Context(), loginAs(ada, rightPass, fromLaptop)); !errors.Is(err, bitjang.ErrUserDisabled) || slices.Contains(r.store.calls(), "InsertSession") {
+		t.Errorf("the right password: got %v, want user_disabled and no session", err)
 	}
 	if _, err := r.Login(t.Context(), loginAs(ada, wrongPass, fromLaptop)); !errors.Is(err, bitjang.ErrInvalidCredentials) {
 		t.Errorf("a wrong password: got %v, want nothing said about the account", err)

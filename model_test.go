@@ -35,8 +35,8 @@ type paper struct {
 	fresh bool // minted after the theft
 }
 
-// flight is a refresh of the honest client.
-type flight struct {
+// attempt is a refresh of the honest client.
+type attempt struct {
 	stage     stage
 	token     paper
 	sent      time.Duration // how long ago
@@ -69,7 +69,7 @@ type world struct {
 	seenAt  time.Duration // ... this long ago
 
 	jar     paper
-	flights [2]flight
+	flights [2]attempt
 
 	stolen bool
 	loot   []paper // what the thief holds, at most three
@@ -100,10 +100,6 @@ func realRules() rules {
 	}
 }
 
-func grants(v verdict) bool {
-	return v == verdictConfirm || v == verdictFirst || v == verdictRetry || v == verdictRecover || v == verdictAhead
-}
-
 func newWorld() *world {
 	w := &world{count: 1}
 	w.server = Session{Rotation: Rotation{Generation: 8, Nonce: countedNonce(1), ConfirmedAt: modelNow}}
@@ -125,11 +121,11 @@ func (w *world) present(r rules, p paper, by holder) (v verdict, child paper, pr
 	parent := p.nonce == w.server.Parent && modelNow.Sub(w.server.ConfirmedAt) <= modelGrace
 	v = r.judge(&w.server, p.refreshToken)
 	switch {
-	case grants(v) && dead:
+	case v.grants() && dead:
 		return v, child, "an ended session gave out tokens"
-	case grants(v) && confirmed && w.minted && w.childAt > modelGrace && w.seen && w.seenAt > modelGrace:
+	case v.grants() && confirmed && w.minted && w.childAt > modelGrace && w.seen && w.seenAt > modelGrace:
 		return v, child, "a token whose child is in use for longer than grace was exchanged again"
-	case grants(v) && w.doomed[by]:
+	case v.grants() && w.doomed[by]:
 		return v, child, "P2: a holder got tokens after the other had confirmed one minted after the theft"
 	case v == verdictSuperseded && w.doomed[by] && !parent:
 		return v, child, "P2: a doomed holder was spared although it is no straggler"
@@ -141,7 +137,7 @@ func (w *world) present(r rules, p paper, by holder) (v verdict, child paper, pr
 	if w.doomed[by] && v != verdictSuperseded && w.server.EndedAt.IsZero() {
 		return v, child, "P2: a doomed holder came back and the session lives"
 	}
-	if !grants(v) {
+	if !v.grants() {
 		return v, child, ""
 	}
 	if v == verdictConfirm || v == verdictAhead {
@@ -192,7 +188,7 @@ func (w *world) steps(r rules, withThief bool) []step {
 }
 
 func (w *world) flying() bool {
-	return slices.ContainsFunc(w.flights[:], func(f flight) bool { return f.stage != grounded && !f.abandoned })
+	return slices.ContainsFunc(w.flights[:], func(f attempt) bool { return f.stage != grounded && !f.abandoned })
 }
 
 // clientSteps keep the assumptions of P1: tokens in one place, the last write
@@ -208,23 +204,23 @@ func (w *world) clientSteps(r rules) (out []step) {
 			if i == 1 && w.flights[0].stage == grounded || w.otherTokenFlies() {
 				continue
 			}
-			*slot = flight{stage: sent, token: w.jar}
+			*slot = attempt{stage: sent, token: w.jar}
 			out = append(out, step{name: fmt.Sprintf("send %d", i), next: next})
 		case sent:
 			v, child, problem := next.present(r, f.token, client)
-			slot.granted, slot.child, slot.stage = grants(v), child, answered
-			if !w.stolen && !grants(v) && v != verdictSuperseded {
+			slot.granted, slot.child, slot.stage = v.grants(), child, answered
+			if !w.stolen && !v.grants() && v != verdictSuperseded {
 				problem = fmt.Sprintf("P1: an honest refresh was judged %v", v)
 			}
 			if f.abandoned {
-				*slot = flight{}
+				*slot = attempt{}
 			}
 			out = append(out, step{fmt.Sprintf("serve %d: %v", i, v), next, problem}, w.losing(i), w.abandoning(i))
 		case answered:
 			if f.granted {
 				next.jar = f.child
 			}
-			*slot = flight{}
+			*slot = attempt{}
 			out = append(out, step{name: fmt.Sprintf("deliver %d", i), next: next}, w.losing(i))
 			// Having stored the new token, the client may use the access token
 			// that came with it while another request still flies.
@@ -240,7 +236,7 @@ func (w *world) clientSteps(r rules) (out []step) {
 }
 
 func (w *world) otherTokenFlies() bool {
-	return slices.ContainsFunc(w.flights[:], func(f flight) bool {
+	return slices.ContainsFunc(w.flights[:], func(f attempt) bool {
 		overtaken := f.abandoned && f.token.generation+1 == w.jar.generation
 		return f.stage != grounded && f.token.nonce != w.jar.nonce && !overtaken
 	})
@@ -248,7 +244,7 @@ func (w *world) otherTokenFlies() bool {
 
 func (w *world) losing(i int) step {
 	next := w.clone()
-	next.flights[i] = flight{}
+	next.flights[i] = attempt{}
 	return step{name: fmt.Sprintf("lose %d", i), next: next}
 }
 
@@ -280,7 +276,7 @@ func (w *world) passTime() step {
 		f := &next.flights[i]
 		if f.stage == sent {
 			if f.sent += tick; f.sent > modelGrace {
-				*f = flight{}
+				*f = attempt{}
 			}
 		}
 	}
@@ -327,8 +323,8 @@ func (w *world) thiefSteps(r rules) (out []step) {
 		next := w.clone()
 		v, child, problem := next.present(r, p, thief)
 		name := fmt.Sprintf("thief presents %d: %v", i, v)
-		if !grants(v) || len(w.loot) < 3 {
-			if grants(v) {
+		if !v.grants() || len(w.loot) < 3 {
+			if v.grants() {
 				next.gain(child)
 			}
 			out = append(out, step{name, next, problem})
@@ -359,7 +355,7 @@ func (w *world) alive(r rules) string {
 		return ""
 	}
 	c := w.clone()
-	if v, _, _ := c.present(r, c.jar, client); !grants(v) {
+	if v, _, _ := c.present(r, c.jar, client); !v.grants() {
 		return fmt.Sprintf("P1: the client holds a token that is judged %v", v)
 	}
 	return ""

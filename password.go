@@ -103,13 +103,14 @@ func (s *Service) rehash(ctx context.Context, u User, password Secret) User {
 	if err != nil {
 		return u
 	}
-	u.PasswordHash, u.UpdatedAt = hash, s.clock()
-	if err := s.users.UpdateUser(ctx, u); err != nil {
+	renewed := u
+	renewed.PasswordHash, renewed.UpdatedAt = hash, s.clock()
+	if err := s.users.UpdateUser(ctx, renewed); err != nil {
 		s.log.Warn("password hash not renewed", "user", u.ID, "error", err)
 		return u
 	}
-	u.Version++
-	return u
+	renewed.Version++
+	return renewed
 }
 
 // ChangePasswordInput changes the password of the user who is logged in.
@@ -164,7 +165,7 @@ func (s *Service) replacePassword(ctx context.Context, u *User, password Secret,
 	if _, err := s.endSessions(ctx, others, from); err != nil {
 		return err
 	}
-	if _, err := s.changeUser(ctx, u.ID, func(u *User) { u.PasswordHash = hash }); err != nil {
+	if _, err := s.changeUser(ctx, u.ID, func(u *User) { u.PasswordHash = hash; u.PasswordVersion++ }); err != nil {
 		return err
 	}
 	s.record(ctx, Event{Type: EventPasswordChanged, UserID: u.ID, SessionID: keep, IP: from.IP, UserAgent: from.Device.UserAgent})

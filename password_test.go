@@ -114,8 +114,15 @@ func TestAPasswordChangeWithoutARefreshTokenStillMovesOn(t *testing.T) {
 	for name, edit := range map[string]func(t *testing.T, r *rig, in *bitjang.ChangePasswordInput){
 		"none":                func(_ *testing.T, _ *rig, in *bitjang.ChangePasswordInput) { in.Refresh = bitjang.Secret{} },
 		"one that is mangled": func(_ *testing.T, _ *rig, in *bitjang.ChangePasswordInput) { in.Refresh = bitjang.NewSecret("bjr_x") },
-		"one of another user's session": func(t *testing.T, r *rig, in *bitjang.ChangePasswordInput) {
+		"one of another service": func(t *testing.T, r *rig, in *bitjang.ChangePasswordInput) {
 			in.Refresh = newRig(t).login(t, fromThief).Refresh
+		},
+		"one of another session, further on": func(t *testing.T, r *rig, in *bitjang.ChangePasswordInput) {
+			other := r.login(t, fromPhone)
+			for range 5 {
+				other = r.refresh(t, other, fromPhone)
+			}
+			in.Refresh = other.Refresh
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -128,8 +135,8 @@ func TestAPasswordChangeWithoutARefreshTokenStillMovesOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := partsOf(t, fresh.Refresh).generation; got != 2 {
-				t.Errorf("got generation %d, want one beyond any that was handed out", got)
+			if p := partsOf(t, fresh.Refresh); p.generation != 2 || p.session != old.Session.ID {
+				t.Errorf("got generation %d of %s, want one beyond any that was handed out, of the same session", p.generation, p.session)
 			}
 			r.refresh(t, r.refresh(t, fresh, fromLaptop), fromLaptop)
 		})
@@ -214,12 +221,13 @@ func TestAPasswordChangeOnAnEndedSessionHandsOutNothing(t *testing.T) {
 	mine := r.login(t, fromLaptop)
 	in := r.change(t, mine, "another good one")
 	checkErr(t, r.Logout(t.Context(), bitjang.LogoutInput{Refresh: mine.Refresh}), nil)
+	before := r.session(t, mine)
 	tokens, err := r.ChangePassword(t.Context(), in)
 	if err == nil || !tokens.Refresh.IsZero() {
 		t.Errorf("got %v and tokens, want a refusal", err)
 	}
-	if got := r.live(t); got != 0 {
-		t.Errorf("got %d live sessions, want none", got)
+	if diff := cmp.Diff(before, r.session(t, mine), cmpAddr); diff != "" {
+		t.Errorf("the ended session has changed\n%s", diff)
 	}
 }
 
@@ -235,6 +243,24 @@ func TestTheOperatorSetsAPasswordAndEverybodyIsOut(t *testing.T) {
 	checkErr(t, r.SetPassword(t.Context(), "nobody", bitjang.NewSecret("another good one")), bitjang.ErrNoSuchUser)
 	if err := r.SetPassword(t.Context(), a.Session.UserID, bitjang.NewSecret("x")); bitjang.AsError(err).Reason != "password_too_short" {
 		t.Errorf("got %v, want the policy for the operator too", err)
+	}
+}
+
+// A crash in the middle leaves too few sessions, never too many.
+func TestAPasswordChangeEndsTheOthersFirst(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	tokens := r.login(t, fromLaptop)
+	r.store.watch(func(method string) error {
+		if method == "UpdateUser" {
+			return errDown
+		}
+		return nil
+	}, nil)
+	checkErr(t, r.SetPassword(t.Context(), tokens.Session.UserID, bitjang.NewSecret("another good one")), errDown)
+	r.store.watch(nil, nil)
+	if got := r.live(t); got != 0 {
+		t.Errorf("got %d live sessions, want none", got)
 	}
 }
 

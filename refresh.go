@@ -40,18 +40,12 @@ func (s *Service) Refresh(ctx context.Context, in RefreshInput) (Tokens, error) 
 	in.Caller.Device = in.Caller.Device.bounded()
 	d := in.Caller.Device
 	key := strings.Join([]string{in.Token.Reveal(), in.Caller.IP.String(), d.ID, d.UserAgent}, "\x00")
-	flight := s.flights.DoChan(key, func() (any, error) {
+	return s.flights.join(ctx, key, func() (Tokens, error) {
+		// Others may wait for this exchange: nobody's hanging up may stop it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTimeout)
 		defer cancel()
 		return s.refresh(ctx, t, in.Caller)
 	})
-	select {
-	case <-ctx.Done():
-		return Tokens{}, ErrStoreDown.because(ctx.Err())
-	case r := <-flight:
-		tokens, _ := r.Val.(Tokens)
-		return tokens, r.Err
-	}
 }
 
 func (s *Service) refresh(ctx context.Context, t refreshToken, from Caller) (Tokens, error) {
@@ -99,6 +93,10 @@ func (s *Service) exchange(ctx context.Context, t refreshToken, from Caller, opi
 	s.counts[v].Add(1)
 	if err := s.report(ctx, &sess, v, from, now); err != nil {
 		return Tokens{}, err
+	}
+	if !v.grants() {
+		// The session is alive and its token no good: somebody was faster.
+		return Tokens{}, ErrSuperseded
 	}
 	return s.issue(sess, t.child(), now)
 }

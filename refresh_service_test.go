@@ -434,17 +434,58 @@ func TestACallerThatHangsUpDoesNotTakeTheOthersWithIt(t *testing.T) {
 		synctest.Wait()
 		wg.Go(func() { tokens, second = r.Refresh(t.Context(), in) })
 		synctest.Wait()
-		cancel()
+		impatient, giveUp := context.WithCancel(t.Context())
+		var third error
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			_, third = r.Refresh(impatient, in)
+		}()
 		synctest.Wait()
-		checkCode(t, first, bitjang.Unavailable)
-		if !errors.Is(first, context.Canceled) {
-			t.Errorf("got %v, want the cause kept", first)
+		cancel()
+		giveUp()
+		<-left // though the store still hangs
+		checkCode(t, third, bitjang.Unavailable)
+		if !errors.Is(third, context.Canceled) {
+			t.Errorf("got %v, want the cause kept", third)
 		}
 		close(gate)
 		wg.Wait()
 		if second != nil || tokens.Refresh.IsZero() {
 			t.Errorf("the other caller: got %v", second)
 		}
+		if diff := cmp.Diff([]string{"ConfirmSession"}, r.store.calls()); diff != "" || first != nil && !errors.Is(first, context.Canceled) {
+			t.Errorf("got %v, store calls (-want +got)\n%s", first, diff)
+		}
+	})
+}
+
+func TestARefreshThatPanicsLetsTheOthersGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		start := r.refresh(t, r.login(t, fromLaptop), fromLaptop)
+		gate := make(chan struct{})
+		r.store.watch(func(string) error { <-gate; panic("a bug in a store") }, nil)
+		in := bitjang.RefreshInput{Token: start.Refresh, Caller: fromLaptop}
+		var wg sync.WaitGroup
+		var caught any
+		wg.Go(func() {
+			defer func() { caught = recover() }() // as net/http does
+			_, _ = r.Refresh(t.Context(), in)
+		})
+		synctest.Wait()
+		var err error
+		wg.Go(func() { _, err = r.Refresh(t.Context(), in) })
+		synctest.Wait()
+		close(gate)
+		wg.Wait()
+		if caught == nil {
+			t.Error("the panic was swallowed")
+		}
+		checkCode(t, err, bitjang.Unavailable)
+		r.store.watch(nil, nil)
+		r.refresh(t, start, fromLaptop) // the place is free again
 	})
 }
 

@@ -29,6 +29,15 @@ var verdictNames = [...]string{
 
 func (v verdict) String() string { return verdictNames[v] }
 
+// grants tells whether the verdict gives tokens. Every other one must not.
+func (v verdict) grants() bool {
+	switch v {
+	case verdictConfirm, verdictFirst, verdictRetry, verdictRecover, verdictAhead:
+		return true
+	}
+	return false
+}
+
 // judge decides what token t of session s means when it comes back at now from
 // a device. It reads nothing else and changes nothing: the model test drives
 // this very function through every order of losses and thefts.
@@ -69,19 +78,16 @@ func judgeAgain(s *Session, now time.Time, from Device, grace time.Duration) ver
 
 // rotate moves the record as verdict v on token t demands and reports whether
 // a child may be minted. Refusals that end the session are the policy's, not
-// made here.
+// made here. A retry or recovery moves nothing: if ChildAt slid, a thief could
+// keep the window open.
 func (s *Session) rotate(v verdict, t refreshToken, now time.Time) bool {
 	switch v {
 	case verdictConfirm, verdictAhead:
 		s.Rotation = Rotation{Generation: t.generation, Nonce: t.nonce, Parent: t.parent, ConfirmedAt: now, ChildAt: now}
 	case verdictFirst:
 		s.ChildAt = now
-	case verdictRetry, verdictRecover:
-		// ChildAt does not slide: a thief could otherwise keep the window open.
-	default:
-		return false
 	}
-	return true
+	return v.grants()
 }
 
 // moveOn makes t, a token nobody holds yet, the confirmed one: after a change

@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"github.com/bitjang/bitjang/internal/passhash"
 	"github.com/bitjang/bitjang/verify"
 )
@@ -33,7 +31,7 @@ type Service struct {
 	params    passhash.Params
 	decoyHash string // costs an unknown user what a wrong password costs
 
-	flights singleflight.Group
+	flights flights
 	counts  verdictCounts
 }
 
@@ -73,6 +71,9 @@ const clockSkew = 2 * time.Second
 
 // Issuer is the public base URL of the service.
 func (s *Service) Issuer() string { return s.cfg.Issuer }
+
+// Now is the time that the service's decisions go by.
+func (s *Service) Now() time.Time { return s.clock() }
 
 // clock is the only reading of time: UTC, at the precision that every store keeps.
 func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millisecond) }

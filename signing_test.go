@@ -82,6 +82,11 @@ func TestAccessTokensAreThoseOfRFC9068(t *testing.T) {
 			if a["jti"] == b["jti"] || a["jti"] == "" {
 				t.Errorf("got jti %v and %v, want two", a["jti"], b["jti"])
 			}
+			// The second half names the refresh token that came with it.
+			nonce := partsOf(t, second.Refresh).nonce
+			if id, err := bitjang.ParseSessionID(b["jti"].(string)); err != nil || bitjang.Nonce(id[8:]) != nonce {
+				t.Errorf("got jti %v, want a UUID ending in the nonce %x", b["jti"], nonce)
+			}
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -23,7 +24,10 @@ type User struct {
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	DisabledAt   time.Time
-	Version      int64
+	// PasswordVersion counts the passwords: a hash may be renewed while the
+	// password stays the same.
+	PasswordVersion int64
+	Version         int64
 }
 
 const (
@@ -37,7 +41,7 @@ const (
 func normalizeEmail(text string) (string, error) {
 	email := strings.ToLower(norm.NFKC.String(strings.TrimSpace(text)))
 	parsed, err := mail.ParseAddress(email)
-	if err != nil || parsed.Address != email || parsed.Name != "" || len(email) > maxEmail || strings.ContainsAny(email, "\"<>()") {
+	if err != nil || !utf8.ValidString(text) || parsed.Address != email || parsed.Name != "" || len(email) > maxEmail || strings.ContainsAny(email, "\"<>()") {
 		return "", invalid("email_invalid", "This is not a mail address.")
 	}
 	return email, nil
@@ -117,7 +121,7 @@ func (s *Service) newUser(ctx context.Context, email, name string, password Secr
 		return User{}, err
 	}
 	now := s.clock()
-	return User{ID: newUUID(), Email: email, Name: name, PasswordHash: hash, CreatedAt: now, UpdatedAt: now, Version: 1}, nil
+	return User{ID: newUUID(), Email: email, Name: name, PasswordHash: hash, CreatedAt: now, UpdatedAt: now, PasswordVersion: 1, Version: 1}, nil
 }
 
 // AddUserInput is the operator's way to make or import a user: with a password,
@@ -169,7 +173,7 @@ func (s *Service) importedUser(in AddUserInput) (User, error) {
 		return User{}, invalid("password_hash_invalid", "This password hash cannot be used: %s.", strings.TrimPrefix(err.Error(), "passhash: "))
 	}
 	now := s.clock()
-	return User{ID: newUUID(), Email: email, Name: name, PasswordHash: in.PasswordHash, CreatedAt: now, UpdatedAt: now, Version: 1}, nil
+	return User{ID: newUUID(), Email: email, Name: name, PasswordHash: in.PasswordHash, CreatedAt: now, UpdatedAt: now, PasswordVersion: 1, Version: 1}, nil
 }
 
 // User returns a user by id.
@@ -179,10 +183,18 @@ func (s *Service) User(ctx context.Context, id string) (User, error) {
 
 // FindUser returns a user by id or mail address.
 func (s *Service) FindUser(ctx context.Context, idOrEmail string) (User, error) {
-	if !strings.Contains(idOrEmail, "@") {
+	if _, err := ParseSessionID(idOrEmail); err == nil { // any UUID
 		return s.User(ctx, idOrEmail)
 	}
-	email, err := normalizeEmail(idOrEmail)
+	u, err := s.userByEmail(ctx, idOrEmail)
+	if AsError(err).Code == Invalid {
+		return User{}, ErrNoSuchUser
+	}
+	return u, err
+}
+
+func (s *Service) userByEmail(ctx context.Context, address string) (User, error) {
+	email, err := normalizeEmail(address)
 	if err != nil {
 		return User{}, err
 	}

@@ -56,6 +56,9 @@ func bitjangAway(t *testing.T, r *rig) {
 		if got := p.Header.Values("Set-Cookie"); len(got) > 0 {
 			t.Errorf("got Set-Cookie %q while bitjang is away, want none", got)
 		}
+		if r.down == http.StatusServiceUnavailable && p.Header.Get("Retry-After") == "" {
+			t.Errorf("got a 503 with headers %v, want Retry-After", p.Header)
+		}
 	}
 	if n := r.app.visited("/"); n != 0 {
 		t.Errorf("got %d requests at the app, want none", n)

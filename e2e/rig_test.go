@@ -63,6 +63,7 @@ type echo struct {
 	User               string
 	Session            string
 	Roles              string
+	Host, From, Proto  string
 	Identity           []string // the names of all headers that say something of an identity
 }
 
@@ -96,6 +97,7 @@ func (a *app) echo(w http.ResponseWriter, r *http.Request) {
 	e := echo{
 		Method: r.Method, Path: r.URL.RequestURI(), Body: string(body),
 		User: r.Header.Get("X-Auth-User"), Session: r.Header.Get("X-Auth-Session"), Roles: r.Header.Get("X-Auth-Roles"),
+		Host: r.Host, From: r.Header.Get("X-Forwarded-For") + r.Header.Get("Forwarded"), Proto: r.Header.Get("X-Forwarded-Proto"),
 	}
 	for name, values := range r.Header {
 		if strings.Join(values, "") != "" && strings.HasPrefix(strings.ReplaceAll(strings.ToLower(name), "_", "-"), "x-auth-") {
@@ -112,7 +114,7 @@ func (a *app) echo(w http.ResponseWriter, r *http.Request) {
 
 // socket answers every line with itself, after an upgrade.
 func (a *app) socket(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Upgrade") != "websocket" {
+	if r.Header.Get("Upgrade") != "websocket" || !strings.EqualFold(r.Header.Get("Connection"), "upgrade") || !r.ProtoAtLeast(1, 1) {
 		http.Error(w, "no upgrade asked for", http.StatusUpgradeRequired)
 		return
 	}
@@ -169,8 +171,13 @@ func (r *rig) transport() *http.Transport {
 // login is what the login page does.
 func (b *browser) login(t *testing.T) tokens {
 	t.Helper()
+	return b.loginAs(t, email)
+}
+
+func (b *browser) loginAs(t *testing.T, email string, headers ...string) tokens {
+	t.Helper()
 	body := fmt.Sprintf(`{"identifier":%q,"password":%q,"transport":"cookie"}`, email, password)
-	res := b.send(t, http.MethodPost, "/v1/login", body, "Content-Type", "application/json", "Origin", b.rig.base)
+	res := b.send(t, http.MethodPost, "/v1/login", body, append(headers, "Content-Type", "application/json", "Origin", b.rig.base)...)
 	var tok tokens
 	if err := json.Unmarshal(res.body, &tok); err != nil || res.StatusCode != http.StatusOK {
 		t.Fatalf("log in through the proxy: got %d %s, %v", res.StatusCode, res.body, err)

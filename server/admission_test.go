@@ -145,6 +145,21 @@ func TestRenewalEndsWithTheSession(t *testing.T) {
 	}, ttl(2*time.Hour, time.Hour, 3*time.Hour))
 }
 
+func TestTokensThatCannotBeCheckedAreNotRotated(t *testing.T) {
+	forEachFilter(t, func(t *testing.T, r *rig, ask func(...mod) *answer) {
+		tk := r.refresh(r.login().refresh).tokens()
+		r.store.blind.Store(true)
+		if a := ask(tk.asCookies()).want(503, "store_unavailable"); len(a.cookies()) != 0 {
+			t.Errorf("got cookies %v", a.cookies())
+		}
+		if n := r.svc.Stats().Refreshes["confirm"]; n != 0 {
+			t.Errorf("got %d rotations", n)
+		}
+		r.store.blind.Store(false)
+		ask(tk.asCookies()).want(200)
+	})
+}
+
 func TestTokensInAHeaderAreNeverRotated(t *testing.T) {
 	forEachFilter(t, func(t *testing.T, r *rig, ask func(...mod) *answer) {
 		tk := r.login()

@@ -264,6 +264,7 @@ type moodyStore struct {
 	panic atomic.Bool
 	abort atomic.Bool
 	stall atomic.Bool // sessions are read only when the caller has given up
+	blind atomic.Bool // sessions cannot be read, but written
 	calls atomic.Int64
 }
 
@@ -286,6 +287,9 @@ func (m *moodyStore) InsertSession(ctx context.Context, s bitjang.Session) error
 }
 
 func (m *moodyStore) Session(ctx context.Context, id bitjang.SessionID) (s bitjang.Session, err error) {
+	if m.blind.Load() {
+		return s, errDown
+	}
 	if m.stall.Load() {
 		<-ctx.Done()
 		return s, ctx.Err()

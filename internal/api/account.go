@@ -3,7 +3,6 @@ package api
 import (
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/bitjang/bitjang"
 	"github.com/bitjang/bitjang/internal/web"
@@ -48,7 +47,7 @@ func (a *API) Sessions(w http.ResponseWriter, r *http.Request) error {
 	}
 	bodies := make([]sessionBody, len(list))
 	for i, s := range list {
-		bodies[i] = newSessionBody(s, id.Session.ID, time.Now())
+		bodies[i] = newSessionBody(s, id.Session.ID, a.Service.Now())
 	}
 	web.NoStore(w)
 	return web.WriteJSON(w, http.StatusOK, map[string][]sessionBody{"sessions": bodies})
@@ -111,7 +110,7 @@ func (a *API) NameSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	web.NoStore(w)
-	return web.WriteJSON(w, http.StatusOK, newSessionBody(s, who.Session.ID, time.Now()))
+	return web.WriteJSON(w, http.StatusOK, newSessionBody(s, who.Session.ID, a.Service.Now()))
 }
 
 // Me is GET /v1/me.

@@ -9,18 +9,18 @@ import (
 	"github.com/bitjang/bitjang"
 )
 
-const userColumns = `id, email, name, password_hash, roles, created_at, updated_at, disabled_at, version`
+const userColumns = `id, email, name, password_hash, roles, created_at, updated_at, disabled_at, password_version, version`
 
 func scanUser(r row) (u bitjang.User, err error) {
 	err = r.Scan(&u.ID, &u.Email, &u.Name, &u.PasswordHash, listCol{&u.Roles},
-		timeCol{&u.CreatedAt}, timeCol{&u.UpdatedAt}, timeCol{&u.DisabledAt}, &u.Version)
+		timeCol{&u.CreatedAt}, timeCol{&u.UpdatedAt}, timeCol{&u.DisabledAt}, &u.PasswordVersion, &u.Version)
 	return u, err
 }
 
 // InsertUser implements bitjang.UserStore.
 func (s *Store) InsertUser(ctx context.Context, u bitjang.User) error {
 	return s.changeOne(ctx, s.stmts.insertUser, bitjang.ErrExists, u.ID, u.Email, u.Name, u.PasswordHash,
-		list(u.Roles), millis(u.CreatedAt), millis(u.UpdatedAt), millis(u.DisabledAt), u.Version)
+		list(u.Roles), millis(u.CreatedAt), millis(u.UpdatedAt), millis(u.DisabledAt), u.PasswordVersion, u.Version)
 }
 
 // User implements bitjang.UserStore.
@@ -41,7 +41,7 @@ func (s *Store) UserByEmail(ctx context.Context, email string) (bitjang.User, er
 func (s *Store) UpdateUser(ctx context.Context, u bitjang.User) error {
 	_, err := queued(ctx, s, func(ctx context.Context) (int, error) {
 		n, err := affected(s.stmts.updateUser.ExecContext(ctx, u.Email, u.Name, u.PasswordHash,
-			list(u.Roles), millis(u.UpdatedAt), millis(u.DisabledAt), u.ID, u.Version))
+			list(u.Roles), millis(u.UpdatedAt), millis(u.DisabledAt), u.PasswordVersion, u.ID, u.Version))
 		if err != nil || n == 1 {
 			return n, err
 		}

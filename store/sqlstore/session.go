@@ -26,6 +26,23 @@ func scanSession(r row) (s bitjang.Session, err error) {
 	return s, err
 }
 
+// confirmedColumns are those that a Confirmation does not tell: it names some,
+// and that the session has neither ended nor is held is its condition.
+const confirmedColumns = `user_id, created_at, client_id, version, expires_at,
+	auth_time, amr, acr, scope, roles, device_id, device_name, user_agent, client_hints, ip`
+
+func scanConfirmed(c bitjang.Confirmation, r row) (bitjang.Session, error) {
+	s := bitjang.Session{
+		ID:         c.ID,
+		Rotation:   bitjang.Rotation{Generation: c.Generation, Nonce: c.Nonce, Parent: c.Parent, ConfirmedAt: c.Now, ChildAt: c.Now},
+		LastSeenAt: c.Now, IdleExpiresAt: c.IdleExpiresAt,
+	}
+	err := r.Scan(&s.UserID, timeCol{&s.CreatedAt}, &s.ClientID, &s.Version, timeCol{&s.ExpiresAt},
+		timeCol{&s.AuthTime}, listCol{&s.AMR}, &s.ACR, &s.Scope, listCol{&s.Roles},
+		&s.Device.ID, &s.Device.Name, &s.Device.UserAgent, hintsCol{&s.Device.Hints}, ipCol{&s.IP})
+	return s, err
+}
+
 // sessionValues are the columns after created_at, and sweep_at.
 func sessionValues(s *bitjang.Session) ([]any, error) {
 	hints, err := hintsText(s.Device.Hints)
@@ -59,7 +76,7 @@ func (s *Store) ConfirmSession(ctx context.Context, c bitjang.Confirmation) (bit
 	}
 	now := millis(c.Now)
 	sess, err := queued(ctx, s, func(ctx context.Context) (bitjang.Session, error) {
-		return scanSession(s.stmts.confirmSession.QueryRowContext(ctx,
+		return scanConfirmed(c, s.stmts.confirmSession.QueryRowContext(ctx,
 			int64(c.Generation), c.Nonce[:], c.Parent[:], now, millis(c.IdleExpiresAt), c.ID[:], int64(c.Generation)-1))
 	})
 	if errors.Is(err, sql.ErrNoRows) {

@@ -43,7 +43,7 @@ func (st *statements) prepare(ctx context.Context, reads, writer preparer) error
 			last_seen_at = ?4, idle_expires_at = ?5, version = version + 1
 			WHERE id = ?6 AND generation = ?7 AND nonce = ?3 AND ended_at = 0 AND held_at = 0
 			AND idle_expires_at > ?4 AND expires_at > ?4
-			RETURNING ` + sessionColumns},
+			RETURNING ` + confirmedColumns},
 		{writer, &st.updateSession, `UPDATE sessions SET client_id = ?, version = ?,
 			generation = ?, nonce = ?, parent = ?, confirmed_at = ?, child_at = ?, child_seen_at = ?,
 			last_seen_at = ?, idle_expires_at = ?, expires_at = ?, ended_at = ?, end_reason = ?, held_at = ?, held_for = ?,
@@ -58,10 +58,10 @@ func (st *statements) prepare(ctx context.Context, reads, writer preparer) error
 		{writer, &st.postponeSessions, `UPDATE sessions SET sweep_at = CASE WHEN ended_at <> 0 THEN ended_at ELSE min(idle_expires_at, expires_at) END
 			WHERE id IN (SELECT id FROM sessions WHERE sweep_at < ?1 ORDER BY sweep_at LIMIT ?2)`},
 
-		{writer, &st.insertUser, `INSERT INTO users (` + userColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
+		{writer, &st.insertUser, `INSERT INTO users (` + userColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
 		{reads, &st.user, `SELECT ` + userColumns + ` FROM users WHERE id = ?`},
 		{reads, &st.userByEmail, `SELECT ` + userColumns + ` FROM users WHERE email = ?`},
-		{writer, &st.updateUser, `UPDATE OR IGNORE users SET email = ?, name = ?, password_hash = ?, roles = ?, updated_at = ?, disabled_at = ?,
+		{writer, &st.updateUser, `UPDATE OR IGNORE users SET email = ?, name = ?, password_hash = ?, roles = ?, updated_at = ?, disabled_at = ?, password_version = ?,
 			version = version + 1 WHERE id = ? AND version = ?`},
 		{writer, &st.userAtVersion, `SELECT EXISTS (SELECT 1 FROM users WHERE id = ? AND version = ?)`},
 		{reads, &st.users, `SELECT ` + userColumns + ` FROM users WHERE id > ? ORDER BY id LIMIT ?`},

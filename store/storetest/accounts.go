@@ -34,7 +34,7 @@ func randomUser() bitjang.User {
 	id := hex.EncodeToString(b[:])
 	return bitjang.User{
 		ID: id, Email: id + "@example.com", Name: oddText, PasswordHash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA",
-		Roles: []string{"admin", "user"}, CreatedAt: epoch, UpdatedAt: epoch.Add(time.Second), DisabledAt: epoch.Add(time.Minute), Version: 1,
+		Roles: []string{"admin", "user"}, CreatedAt: epoch, UpdatedAt: epoch.Add(time.Second), DisabledAt: epoch.Add(time.Minute), PasswordVersion: 7, Version: 1,
 	}
 }
 

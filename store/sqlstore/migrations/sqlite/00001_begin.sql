@@ -10,6 +10,7 @@ CREATE TABLE users (
   created_at    INTEGER NOT NULL,
   updated_at    INTEGER NOT NULL,
   disabled_at   INTEGER NOT NULL,
+  password_version INTEGER NOT NULL,
   version       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
