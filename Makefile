@@ -20,7 +20,7 @@ build: ## build bin/bitjang, one static binary
 
 test: deps lint ## install what is missing and run every test
 	go test -race ./...
-	cd e2e && go test -timeout 15m ./...
+	cd e2e && go vet . && go test -race -count=1 -timeout 15m . # -count: the cache does not see the binary change
 
 quick: ## the inner loop: everything in memory and on SQLite, no race detector
 	go test -short . ./verify ./internal/... ./server ./store/... ./cmd/...
@@ -38,7 +38,7 @@ deps: ## install what the tests need from Debian's packages
 	@scripts/deps
 
 e2e: deps ## the real binary behind nginx and Caddy, killed and robbed
-	cd e2e && go test -v -timeout 15m ./...
+	cd e2e && go test -race -count=1 -v -timeout 15m .
 
 fuzz: ## every fuzz target for FUZZTIME (60s)
 	@scripts/fuzz $(FUZZTIME)

@@ -263,6 +263,39 @@ func TestARenewalThatLostARaceGivesNothingAway(t *testing.T) {
 	}
 }
 
+func TestAServedRequestIsOneReadAndNothingElse(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, idleSoon)
+	tokens := r.refresh(t, r.login(t, fromLaptop), fromLaptop)
+	r.authenticate(t, tokens) // the sighting is a write, once
+	for range 3 {
+		r.clock.turn(time.Minute)
+		r.store.watch(nil, nil)
+		if _, err := r.admit(t, tokens, fromLaptop); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"Session"}, r.store.calls()); diff != "" {
+			t.Errorf("store calls (-want +got)\n%s", diff)
+		}
+	}
+}
+
+func TestAHeldSessionIsNotRenewed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, idleSoon, func(c *bitjang.Config) { c.OnReuse = bitjang.HoldOnReuse })
+	first := r.login(t, fromLaptop)
+	mine := r.refresh(t, r.refresh(t, first, fromLaptop), fromLaptop)
+	r.clock.turn(time.Minute)
+	r.refused(t, first, fromThief, bitjang.ErrStepUpRequired)
+	r.clock.turn(30 * time.Minute)
+	if _, err := r.Authenticate(t.Context(), mine.Access); !errors.Is(err, bitjang.ErrSessionExpired) {
+		t.Errorf("the access token: got %v, want the session expired", err)
+	}
+	if got, err := r.admit(t, mine, fromLaptop); err == nil || got.Tokens != nil {
+		t.Errorf("both tokens: got %v, want a refusal", err)
+	}
+}
+
 func TestAnAdmissionRotatesNothingWhileTheStoreCannotSay(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

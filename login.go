@@ -26,10 +26,10 @@ type LoginInput struct {
 // ends the device's previous session of the same user, and the longest unseen
 // session beyond Config.SessionLimit.
 func (s *Service) Login(ctx context.Context, in LoginInput) (Tokens, error) {
-	started := s.clock()
+	started := time.Now() // a stopwatch, not a date: it must not follow a clock that is set
 	u, err := s.checkCredentials(ctx, in)
 	if errors.Is(err, ErrInvalidCredentials) {
-		s.sleepUntil(ctx, started.Add(failureFloor))
+		sleep(ctx, failureFloor-time.Since(started))
 	}
 	if err != nil {
 		return Tokens{}, err
@@ -137,8 +137,8 @@ func (s *Service) makeRoom(ctx context.Context, sess *Session, from Caller) erro
 	return nil
 }
 
-func (s *Service) sleepUntil(ctx context.Context, t time.Time) {
-	timer := time.NewTimer(t.Sub(s.clock()))
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -246,6 +246,24 @@ func TestTheOperatorSetsAPasswordAndEverybodyIsOut(t *testing.T) {
 	}
 }
 
+func TestAPasswordChangeFollowsTheNewestTokenThatIsPresented(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	older := r.refresh(t, r.login(t, fromLaptop), fromLaptop)
+	newer := r.refresh(t, older, fromLaptop)
+	in := r.change(t, older, "another good one") // with the access token from before
+	in.Refresh = newer.Refresh
+	fresh, err := r.ChangePassword(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, was := partsOf(t, fresh.Refresh), partsOf(t, newer.Refresh); p.generation != was.generation+1 || p.parent != was.nonce {
+		t.Errorf("got %+v, want the child of %+v", p, was)
+	}
+	r.refused(t, newer, fromLaptop, bitjang.ErrSuperseded)
+	r.refresh(t, fresh, fromLaptop)
+}
+
 // A crash in the middle leaves too few sessions, never too many.
 func TestAPasswordChangeEndsTheOthersFirst(t *testing.T) {
 	t.Parallel()

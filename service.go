@@ -2,6 +2,7 @@ package bitjang
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -40,12 +41,12 @@ type Service struct {
 // them. The error names every problem of cfg.
 func New(cfg Config) (*Service, error) {
 	cfg = cfg.withDefaults()
-	if err := cfg.problems(); err != nil {
-		return nil, fmt.Errorf("bitjang: %w", err)
-	}
 	ring, err := newKeyRing(cfg.MasterKeys)
 	if err != nil {
-		return nil, fmt.Errorf("bitjang: MasterKeys: %w", err)
+		err = fmt.Errorf("MasterKeys: %w", err)
+	}
+	if err := errors.Join(cfg.problems(), err); err != nil {
+		return nil, fmt.Errorf("bitjang: %w", err)
 	}
 	params := cfg.passwordParams()
 	s := &Service{

@@ -186,11 +186,7 @@ func (s *Service) FindUser(ctx context.Context, idOrEmail string) (User, error) 
 	if _, err := ParseSessionID(idOrEmail); err == nil { // any UUID
 		return s.User(ctx, idOrEmail)
 	}
-	u, err := s.userByEmail(ctx, idOrEmail)
-	if AsError(err).Code == Invalid {
-		return User{}, ErrNoSuchUser
-	}
-	return u, err
+	return s.userByEmail(ctx, idOrEmail)
 }
 
 func (s *Service) userByEmail(ctx context.Context, address string) (User, error) {

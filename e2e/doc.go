@@ -4,8 +4,8 @@
 //
 // nginx comes from the system, Caddy and bitjang are built once per run:
 //
-//	cd e2e && go test -race .
+//	cd e2e && go test -race -count=1 .
 //
-// Not ./..., which would compile all of Caddy a second time for the race
-// detector.
+// Go does not notice that bitjang has changed, hence -count=1. And not ./...,
+// which would compile all of Caddy a second time for the race detector.
 package e2e
