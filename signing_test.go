@@ -30,7 +30,7 @@ func foreign(t *testing.T, svc *bitjang.Service, access bitjang.Secret) (jose.He
 	if err := json.Unmarshal(raw, &set); err != nil {
 		t.Fatal(err)
 	}
-	sig, err := jose.ParseSigned(access.Reveal(), []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA, jose.RS256})
+	sig, err := jose.ParseSignedCompact(access.Reveal(), []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA, jose.RS256})
 	if err != nil {
 		t.Fatalf("go-jose cannot parse the token: %v", err)
 	}

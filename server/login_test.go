@@ -213,10 +213,7 @@ func TestLogoutByEitherToken(t *testing.T) {
 
 func wantCleared(t *testing.T, a *answer) {
 	t.Helper()
-	var got []string
-	for _, line := range a.Header.Values("Set-Cookie") {
-		got = append(got, line)
-	}
+	got := slices.Clone(a.Header.Values("Set-Cookie"))
 	want := []string{
 		atCookie + "=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax",
 		rtCookie + "=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax",

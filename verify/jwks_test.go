@@ -205,7 +205,7 @@ func TestOldKeysServeWhileTheIssuerIsDown(t *testing.T) {
 			time.Sleep(7 * time.Minute)
 		}
 		want(t, "an unknown key meanwhile", verify("es2"), ErrKeysUnavailable)
-		time.Sleep(start.Add(defaultFresh + maxStale).Sub(time.Now()))
+		time.Sleep(time.Until(start.Add(defaultFresh + maxStale)))
 		want(t, "after a day", verify("es"), ErrKeysUnavailable)
 		f.change(func() { f.err = nil })
 		time.Sleep(retryAfter)
