@@ -97,8 +97,12 @@ func (s *Service) openSession(ctx context.Context, u User, from Caller) (Session
 	if err == nil && again.PasswordVersion == u.PasswordVersion && again.DisabledAt.IsZero() {
 		return sess, t, nil
 	}
+	why := EndedByPassword
+	if !again.DisabledAt.IsZero() {
+		why = EndedByDisabled
+	}
 	_, endErr := s.changeSession(ctx, sess.ID, func(sess *Session) bool {
-		sess.end(s.clock(), EndedByPassword)
+		sess.end(s.clock(), why)
 		return true
 	})
 	switch {
