@@ -111,6 +111,9 @@ func (s *Service) Authenticate(ctx context.Context, access Secret) (Identity, er
 	if err != nil {
 		return Identity{}, ErrAccessToken.because(err)
 	}
+	if gone, ok := s.Revoked(id); ok && gone.State == RevocationEnded {
+		return Identity{}, revokedFor(EndReason(gone.Reason)) // no need to ask, and true in an outage too
+	}
 	sess, err := s.sessions.Session(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		return Identity{}, ErrSessionUnknown
@@ -126,7 +129,7 @@ func (s *Service) Authenticate(ctx context.Context, access Secret) (Identity, er
 	if sess.sawChild(claims.Generation, now) {
 		// Lazily: if somebody else has moved the session, nothing is lost but
 		// the sighting.
-		if err := s.sessions.UpdateSession(ctx, sess); err == nil {
+		if err := s.sessions.UpdateSession(ctx, sess, nil); err == nil {
 			sess.Version++
 		}
 	}

@@ -301,7 +301,7 @@ func TestSessionsAreListedLastSeenFirst(t *testing.T) {
 	check(other, err, 0)
 	held := r.session(t, tokens[0])
 	held.HeldAt = r.clock.now()
-	checkErr(t, r.store.UpdateSession(t.Context(), held), nil)
+	checkErr(t, r.store.UpdateSession(t.Context(), held, nil), nil)
 	list, err = r.Sessions(t.Context(), id)
 	check(list, err, 130)
 	r.clock.turn(15 * 24 * time.Hour)

@@ -34,16 +34,18 @@ var house = map[string][]string{
 	"":                  {"verify", "internal/jws", "internal/passhash"},
 	"store/memory":      {""},
 	"store/sqlstore":    {""},
+	"store/redisstore":  {""},
 	"store/storetest":   {""},
+	"internal/servers":  {},
 	"internal/web":      {""},
 	"internal/api":      {"", "internal/web"},
 	"server":            {"", "internal/api", "internal/web"},
-	"cmd/bitjang":       {"", "server", "store/sqlstore"},
-	"bench":             {"", "store/sqlstore", "verify"},
+	"cmd/bitjang":       {"", "server", "store/sqlstore", "store/redisstore"},
+	"bench":             {"", "internal/servers", "store/sqlstore", "store/redisstore", "verify"},
 }
 
 // public are the packages that embedders import.
-var public = []string{"", "verify", "server", "store/sqlstore", "store/storetest", "store/memory"}
+var public = []string{"", "verify", "server", "store/sqlstore", "store/redisstore", "store/storetest", "store/memory"}
 
 type goPackage struct {
 	ImportPath, Dir string

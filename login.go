@@ -81,7 +81,7 @@ func (s *Service) checkCredentials(ctx context.Context, in LoginInput) (User, er
 // of password or a lock that came between the check and the save must win.
 func (s *Service) openSession(ctx context.Context, u User, from Caller) (Session, refreshToken, error) {
 	now := s.clock()
-	t := firstToken(newSessionID())
+	t := firstToken(NewSessionID(u.ID))
 	sess := Session{
 		ID: t.session, UserID: u.ID, ClientID: s.cfg.ClientID, Version: 1,
 		Rotation:  Rotation{Nonce: t.nonce, ConfirmedAt: now},

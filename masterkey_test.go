@@ -123,7 +123,7 @@ func TestTheFirstMasterKeyMakesAndAllCheck(t *testing.T) {
 	t.Parallel()
 	older, newer, stranger := NewMasterKey(), NewMasterKey(), NewMasterKey()
 	before, during, after := newRing(t, older), newRing(t, newer, older), newRing(t, newer)
-	old, fresh := before.mint(firstToken(newSessionID())), during.mint(firstToken(newSessionID()))
+	old, fresh := before.mint(firstToken(NewSessionID("u"))), during.mint(firstToken(NewSessionID("u")))
 	sealedOld, sealedFresh := before.seal("p", []byte("data")), during.seal("p", []byte("data"))
 	for _, tt := range []struct {
 		name           string
@@ -160,7 +160,7 @@ func TestMasterKeysThatShareAnIDWorkBesideEachOther(t *testing.T) {
 	if both.keys[0].id != both.keys[1].id {
 		t.Fatal("the ids do not collide")
 	}
-	old, fresh := firstToken(newSessionID()), firstToken(newSessionID())
+	old, fresh := firstToken(NewSessionID("u")), firstToken(NewSessionID("u"))
 	if got, err := both.parse(alone.mint(old)); err != nil || got != old {
 		t.Errorf("a token of the second key: got %v", err)
 	}

@@ -169,7 +169,7 @@ func (s *Service) noteCaller(ctx context.Context, sess Session, from Caller) Ses
 	if !noted.noteCaller(from) {
 		return sess
 	}
-	if err := s.sessions.UpdateSession(ctx, noted); err != nil {
+	if err := s.sessions.UpdateSession(ctx, noted, nil); err != nil {
 		return sess // the next refresh notes it
 	}
 	noted.Version++
@@ -201,10 +201,11 @@ func (s *Service) changeSession(ctx context.Context, id SessionID, change func(*
 		} else if err != nil {
 			return Session{}, outage("load session", err)
 		}
+		before := sess
 		if !change(&sess) {
 			return sess, nil
 		}
-		err = s.sessions.UpdateSession(ctx, sess)
+		err = s.sessions.UpdateSession(ctx, sess, revocation(&before, &sess, s.clock()))
 		switch {
 		case err == nil:
 			sess.Version++

@@ -269,7 +269,7 @@ func TestATokenNewerThanTheStore(t *testing.T) {
 				tokens = r.refresh(t, tokens, fromLaptop)
 			}
 			backup.Version = r.session(t, tokens).Version
-			if err := r.store.UpdateSession(t.Context(), backup); err != nil {
+			if err := r.store.UpdateSession(t.Context(), backup, nil); err != nil {
 				t.Fatal(err)
 			}
 			r.clock.turn(time.Hour)

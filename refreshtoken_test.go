@@ -69,7 +69,7 @@ func TestATokenIsLaidOutAsTheProtocolSays(t *testing.T) {
 func TestATokenComesBackAsItWas(t *testing.T) {
 	t.Parallel()
 	ring := newRing(t, NewMasterKey())
-	for _, want := range []refreshToken{{}, sampleToken(), firstToken(newSessionID()), firstToken(newSessionID()).child(), {generation: 1<<32 - 1}} {
+	for _, want := range []refreshToken{{}, sampleToken(), firstToken(NewSessionID("u")), firstToken(NewSessionID("u")).child(), {generation: 1<<32 - 1}} {
 		got, err := ring.parse(ring.mint(want))
 		if err != nil {
 			t.Errorf("got %v", err)
@@ -82,7 +82,7 @@ func TestATokenComesBackAsItWas(t *testing.T) {
 
 func TestChildrenOfOneParentDiffer(t *testing.T) {
 	t.Parallel()
-	parent := firstToken(newSessionID())
+	parent := firstToken(NewSessionID("u"))
 	if parent.generation != 0 || parent.parent != (Nonce{}) || parent.nonce == (Nonce{}) {
 		t.Errorf("got %+v, want generation 0, no parent and a nonce", parent)
 	}
@@ -159,7 +159,7 @@ func mangled(text string) map[string]string {
 func TestAMangledTokenIsMalformed(t *testing.T) {
 	t.Parallel()
 	ring := newRing(t, NewMasterKey(), NewMasterKey())
-	for _, tok := range []refreshToken{sampleToken(), {}, firstToken(newSessionID())} {
+	for _, tok := range []refreshToken{sampleToken(), {}, firstToken(NewSessionID("u"))} {
 		for name, text := range mangled(ring.mint(tok).Reveal()) {
 			got, err := ring.parse(NewSecret(text))
 			if !errors.Is(err, ErrTokenMalformed) || got != (refreshToken{}) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,7 @@ type Service struct {
 
 	flights flights
 	counts  verdictCounts
+	revoked revoked
 }
 
 // New checks cfg and makes a Service. It does no I/O and starts nothing: call
@@ -82,12 +84,17 @@ func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millise
 const (
 	sweepEvery = time.Minute
 	sweepBatch = 500 // records per statement: short enough to go unnoticed by refreshes
+	// grantRetention is how long an expired grant can still say that it was used.
+	grantRetention = day
 )
 
-// Run does what goes on beside requests until ctx ends: it reloads and rotates
-// the signing keys and removes what is long dead. Any number of nodes may run
-// it at once.
+// Run does what goes on beside requests until ctx ends: it follows the
+// revocation feed, reloads and rotates the signing keys and removes what is
+// long dead. Any number of nodes may run it at once.
 func (s *Service) Run(ctx context.Context) error {
+	var feed sync.WaitGroup
+	feed.Go(func() { s.runFeed(ctx) })
+	defer feed.Wait()
 	if err := s.LoadKeys(ctx); err != nil && ctx.Err() == nil {
 		s.log.Error("signing keys not loaded", "error", err)
 	}
@@ -103,6 +110,7 @@ func (s *Service) Run(ctx context.Context) error {
 				s.log.Error("signing keys not reloaded", "error", err)
 			}
 		case <-sweep.C:
+			s.revoked.forget(s.feedHorizon())
 			if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
 				s.log.Error("sweep interrupted", "error", err)
 			}
@@ -110,24 +118,14 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// Sweep removes sessions and events past their retention, in small batches
-// with a pause after each, until there are none.
+// Sweep removes sessions and events past their retention, and what the feed,
+// grants and limits no longer need, in small batches with a pause after each,
+// until there are none.
 func (s *Service) Sweep(ctx context.Context) error {
-	for {
-		now := s.clock()
-		sessions, more, err := s.sessions.DeleteSessions(ctx, now.Add(-s.cfg.SessionRetention), sweepBatch)
-		if err != nil {
-			return outage("delete dead sessions", err)
-		}
-		events, err := s.events.DeleteEvents(ctx, now.Add(-s.cfg.EventRetention), sweepBatch)
-		if err != nil {
-			return outage("delete old events", err)
-		}
-		if sessions+events > 0 {
-			s.log.Debug("swept", "sessions", sessions, "events", events)
-		}
-		if !more && events < sweepBatch {
-			return nil
+	for more := true; more; {
+		var err error
+		if more, err = s.sweepOnce(ctx, s.clock()); err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -135,6 +133,38 @@ func (s *Service) Sweep(ctx context.Context) error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+	return nil
+}
+
+// sweepOnce removes one batch of each and reports whether any may have more.
+func (s *Service) sweepOnce(ctx context.Context, now time.Time) (more bool, err error) {
+	removed, more, err := s.sessions.DeleteSessions(ctx, now.Add(-s.cfg.SessionRetention), sweepBatch)
+	if err != nil {
+		return false, outage("delete dead sessions", err)
+	}
+	if removed > 0 {
+		s.log.Debug("swept", "what", "sessions", "removed", removed)
+	}
+	for _, old := range []struct {
+		what   string
+		remove func(context.Context, time.Time, int) (int, error)
+		before time.Time
+	}{
+		{"events", s.events.DeleteEvents, now.Add(-s.cfg.EventRetention)},
+		{"revocations", s.sessions.DeleteRevocations, s.feedHorizon()},
+		{"grants", s.sessions.DeleteGrants, now.Add(-grantRetention)},
+		{"limits", s.sessions.DeleteLimits, now},
+	} {
+		n, err := old.remove(ctx, old.before, sweepBatch)
+		if err != nil {
+			return false, outage("delete old "+old.what, err)
+		}
+		if n > 0 {
+			s.log.Debug("swept", "what", old.what, "removed", n)
+		}
+		more = more || n >= sweepBatch
+	}
+	return more, nil
 }
 
 // Ready reports whether requests can be served: stores reachable, keys loaded.
@@ -155,12 +185,13 @@ func (s *Service) Ready(ctx context.Context) error {
 type Stats struct {
 	Refreshes                     map[string]int64 // by verdict
 	PasswordRunning, PasswordWait int
+	Revoked                       int // sessions that the node knows to have ended or be held
 }
 
 // Stats returns the counters.
 func (s *Service) Stats() Stats {
 	running, waiting := s.pool.Stats()
-	return Stats{Refreshes: s.counts.snapshot(), PasswordRunning: running, PasswordWait: waiting}
+	return Stats{Refreshes: s.counts.snapshot(), PasswordRunning: running, PasswordWait: waiting, Revoked: s.revoked.len()}
 }
 
 // verdictCounts counts refreshes by verdict.

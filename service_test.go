@@ -342,8 +342,8 @@ func (s *spy) ConfirmSession(ctx context.Context, c bitjang.Confirmation) (bitja
 	return around1(s, "ConfirmSession", func() (bitjang.Session, error) { return s.Store.ConfirmSession(ctx, c) })
 }
 
-func (s *spy) UpdateSession(ctx context.Context, sess bitjang.Session) error {
-	return s.around("UpdateSession", func() error { return s.Store.UpdateSession(ctx, sess) })
+func (s *spy) UpdateSession(ctx context.Context, sess bitjang.Session, tell *bitjang.Revocation) error {
+	return s.around("UpdateSession", func() error { return s.Store.UpdateSession(ctx, sess, tell) })
 }
 
 func (s *spy) Sessions(ctx context.Context, q bitjang.SessionQuery) ([]bitjang.Session, error) {

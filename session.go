@@ -2,6 +2,7 @@ package bitjang
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"net/netip"
@@ -10,14 +11,27 @@ import (
 )
 
 // SessionID names a session. It is no secret: it is the `sid` claim of access
-// tokens, written as a UUID.
+// tokens, written as a UUID. Its first byte is the owner's shard and the rest
+// is random: a store that keeps a user's records together knows from the id
+// alone where to look.
 type SessionID [16]byte
 
-func newSessionID() SessionID {
+// NewSessionID makes an id for a session of a user.
+func NewSessionID(userID string) SessionID {
 	var id SessionID
 	rand.Read(id[:]) // never fails: crypto/rand stops the program instead
+	id[0] = UserShard(userID)
 	return id
 }
+
+// UserShard tells which of 256 parts a user's records belong to.
+func UserShard(userID string) byte {
+	sum := sha256.Sum256([]byte(userID))
+	return sum[0]
+}
+
+// Shard is the UserShard of the session's owner.
+func (id SessionID) Shard() byte { return id[0] }
 
 // String writes the id as a UUID, or "" for the zero id.
 func (id SessionID) String() string {
@@ -186,13 +200,17 @@ func (s *Session) end(now time.Time, why EndReason) {
 func (s *Session) refusal(now time.Time) error {
 	switch s.stateAt(now) {
 	case stateEnded:
-		e := *ErrSessionRevoked
-		e.SessionEnd = s.EndReason
-		return &e
+		return revokedFor(s.EndReason)
 	case stateExpired:
 		return ErrSessionExpired
 	case stateHeld:
 		return ErrStepUpRequired
 	}
 	return nil
+}
+
+func revokedFor(why EndReason) error {
+	e := *ErrSessionRevoked
+	e.SessionEnd = why
+	return &e
 }

@@ -11,6 +11,7 @@ var (
 	ErrNotFound = errors.New("bitjang: not found")
 	ErrExists   = errors.New("bitjang: exists already")
 	ErrConflict = errors.New("bitjang: the record has moved")
+	ErrCursor   = errors.New("bitjang: not a cursor of this store")
 )
 
 // Store keeps everything. Sessions may live elsewhere: see Config.Sessions.
@@ -28,9 +29,13 @@ type Store interface {
 	KeyStore
 }
 
-// SessionStore keeps sessions. It has a method more than six because the usual
-// refresh has one of its own.
+// SessionStore keeps what changes by the minute: sessions, and beside them the
+// revocation feed, one-time grants and limits.
 type SessionStore interface {
+	RevocationStore
+	GrantStore
+	LimitStore
+
 	// InsertSession adds a session; ErrExists if the id is taken.
 	InsertSession(ctx context.Context, s Session) error
 
@@ -44,8 +49,9 @@ type SessionStore interface {
 	ConfirmSession(ctx context.Context, c Confirmation) (Session, error)
 
 	// UpdateSession writes every field but ID, UserID and CreatedAt, if the
-	// stored Version still is s.Version.
-	UpdateSession(ctx context.Context, s Session) error
+	// stored Version still is s.Version. In the same step it appends tell to
+	// the revocation feed, if that is not nil.
+	UpdateSession(ctx context.Context, s Session, tell *Revocation) error
 
 	// Sessions lists a user's sessions in the order of their ids.
 	Sessions(ctx context.Context, q SessionQuery) ([]Session, error)
@@ -53,13 +59,85 @@ type SessionStore interface {
 	// EndSessions ends, in one step, every session that f names and that is
 	// neither ended nor past ExpiresAt at f.At, and returns how many those
 	// were. One that has only been idle for too long could still be renewed,
-	// and so it ends as well.
+	// and so it ends as well. In the same step each is appended to the
+	// revocation feed.
 	EndSessions(ctx context.Context, f EndFilter) (int, error)
 
 	// DeleteSessions removes sessions that were dead (Session.DeadSince)
 	// before t. It looks at no more than limit records and returns how many it
 	// removed and whether there may be more to look at.
 	DeleteSessions(ctx context.Context, t time.Time, limit int) (removed int, more bool, err error)
+
+	// EverySession walks through all sessions in an order of the store's own,
+	// some limit at a time. "" begins; next is "" after the last page. A
+	// session that is there throughout the walk is met at least once. ErrCursor
+	// if next is not from this store.
+	EverySession(ctx context.Context, after string, limit int) (page []Session, next string, err error)
+}
+
+// RevocationStore is the revocation feed: which sessions' access tokens are no
+// good any more although they have not expired. UpdateSession and EndSessions
+// append to it.
+type RevocationStore interface {
+	// Revocations returns at most limit entries after the cursor, in the order
+	// in which they became visible, and the cursor to go on from. "" begins
+	// with the oldest that is kept. A reader that goes on from each returned
+	// cursor misses nothing, whatever happens beside it, and sees nothing
+	// twice. ErrCursor if after is not from this store.
+	Revocations(ctx context.Context, after string, limit int) (list []Revocation, next string, err error)
+
+	// DeleteRevocations removes about limit entries older than t.
+	DeleteRevocations(ctx context.Context, t time.Time, limit int) (removed int, err error)
+}
+
+// GrantStore keeps one-time permissions: whoever presents the secret first
+// gets what it stands for, and nobody afterwards.
+type GrantStore interface {
+	InsertGrant(ctx context.Context, g Grant) error // ErrExists
+
+	// ConsumeGrant marks a grant as used at that moment and returns it as it
+	// then stands. A grant used before is returned unchanged, with ErrConflict;
+	// ErrNotFound if there is none. Whether it has expired is for the caller to
+	// look at.
+	ConsumeGrant(ctx context.Context, id GrantID, at time.Time) (Grant, error)
+
+	// DeleteGrants removes at most limit grants that expired before t.
+	DeleteGrants(ctx context.Context, t time.Time, limit int) (removed int, err error)
+}
+
+// Grant is a one-time permission, found by the hash of its secret.
+type Grant struct {
+	ID        GrantID
+	Kind      string // what it permits
+	UserID    string
+	Data      []byte // what goes with it, at most 8 KiB
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	UsedAt    time.Time // zero until it is used
+}
+
+// GrantID is the SHA-256 hash of a grant's secret.
+type GrantID [32]byte
+
+// LimitStore counts what happens too often, by the generic cell rate algorithm:
+// one time per key, the moment at which its bucket is empty again.
+type LimitStore interface {
+	// Spend adds cost to the bucket of a key, unless it would then be full
+	// beyond capacity: with empty the later of now and what is stored, it
+	// stores empty+cost and answers true if that is at most now+capacity. Both
+	// ways it returns the moment that is then stored, or now if none is.
+	Spend(ctx context.Context, s Spending) (empty time.Time, ok bool, err error)
+
+	// DeleteLimits removes at most limit keys whose buckets were empty before t.
+	DeleteLimits(ctx context.Context, t time.Time, limit int) (removed int, err error)
+}
+
+// Spending is one call of Spend. Cost and Capacity are whole milliseconds.
+type Spending struct {
+	Key      string // at most 256 bytes
+	Now      time.Time
+	Cost     time.Duration // how long the bucket takes to forget this one
+	Capacity time.Duration // how much it holds: burst times cost
 }
 
 // Confirmation is row 4 of the verdict table as a conditional write. The

@@ -258,7 +258,7 @@ func TestEveryFieldOfADeviceIsClipped(t *testing.T) {
 
 func TestASessionIDIsAUUID(t *testing.T) {
 	t.Parallel()
-	id := newSessionID()
+	id := NewSessionID("u")
 	got, err := ParseSessionID(id.String())
 	if err != nil || got != id {
 		t.Errorf("got %v and %v, want it back", got, err)

@@ -301,8 +301,8 @@ func (m *moodyStore) ConfirmSession(ctx context.Context, c bitjang.Confirmation)
 	return s, first(m.mood(), func() error { s, err = m.Store.ConfirmSession(ctx, c); return err })
 }
 
-func (m *moodyStore) UpdateSession(ctx context.Context, s bitjang.Session) error {
-	return first(m.mood(), func() error { return m.Store.UpdateSession(ctx, s) })
+func (m *moodyStore) UpdateSession(ctx context.Context, s bitjang.Session, tell *bitjang.Revocation) error {
+	return first(m.mood(), func() error { return m.Store.UpdateSession(ctx, s, tell) })
 }
 
 func (m *moodyStore) Sessions(ctx context.Context, q bitjang.SessionQuery) (l []bitjang.Session, err error) {

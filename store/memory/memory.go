@@ -22,6 +22,11 @@ type Store struct {
 	keys     map[string]bitjang.SigningKey
 	events   []bitjang.Event
 	lastID   int64
+
+	revocations    []numbered
+	lastRevocation int64
+	grants         map[bitjang.GrantID]bitjang.Grant
+	limits         map[string]time.Time
 }
 
 var _ bitjang.Store = (*Store)(nil)
@@ -32,6 +37,8 @@ func New() *Store {
 		users:    map[string]bitjang.User{},
 		sessions: map[bitjang.SessionID]bitjang.Session{},
 		keys:     map[string]bitjang.SigningKey{},
+		grants:   map[bitjang.GrantID]bitjang.Grant{},
+		limits:   map[string]time.Time{},
 	}
 }
 
@@ -94,7 +101,7 @@ func (s *Store) ConfirmSession(ctx context.Context, c bitjang.Confirmation) (bit
 }
 
 // UpdateSession implements bitjang.SessionStore.
-func (s *Store) UpdateSession(ctx context.Context, sess bitjang.Session) error {
+func (s *Store) UpdateSession(ctx context.Context, sess bitjang.Session, tell *bitjang.Revocation) error {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return err
@@ -108,6 +115,9 @@ func (s *Store) UpdateSession(ctx context.Context, sess bitjang.Session) error {
 	sess.UserID, sess.CreatedAt = old.UserID, old.CreatedAt
 	sess.Version++
 	s.sessions[sess.ID] = sess
+	if tell != nil {
+		s.tell(*tell)
+	}
 	return nil
 }
 
@@ -144,6 +154,7 @@ func (s *Store) EndSessions(ctx context.Context, f bitjang.EndFilter) (int, erro
 		sess.EndedAt, sess.EndReason = f.At, f.Reason
 		sess.Version++
 		s.sessions[id] = sess
+		s.tell(bitjang.Revocation{SessionID: id, At: f.At, State: bitjang.RevocationEnded, Reason: string(f.Reason)})
 		n++
 	}
 	return n, nil
@@ -295,11 +306,7 @@ func (s *Store) DeleteEvents(ctx context.Context, t time.Time, limit int) (int, 
 	defer leave()
 	n := 0
 	s.events = slices.DeleteFunc(s.events, func(e bitjang.Event) bool {
-		old := e.At.Before(t) && n < limit
-		if old {
-			n++
-		}
-		return old
+		return deleteOld(&n, limit, e.At, t)
 	})
 	return n, nil
 }

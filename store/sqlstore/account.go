@@ -2,8 +2,7 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
-	"strings"
+	"math"
 	"time"
 
 	"github.com/bitjang/bitjang"
@@ -25,42 +24,27 @@ func (s *Store) InsertUser(ctx context.Context, u bitjang.User) error {
 
 // User implements bitjang.UserStore.
 func (s *Store) User(ctx context.Context, id string) (bitjang.User, error) {
-	u, err := scanUser(s.stmts.user.QueryRowContext(ctx, id))
-	return u, notFound(err)
+	return one(ctx, s, s.stmts.user, scanUser, id)
 }
 
 // UserByEmail implements bitjang.UserStore.
 func (s *Store) UserByEmail(ctx context.Context, email string) (bitjang.User, error) {
-	u, err := scanUser(s.stmts.userByEmail.QueryRowContext(ctx, email))
-	return u, notFound(err)
+	return one(ctx, s, s.stmts.userByEmail, scanUser, email)
 }
 
-// UpdateUser implements bitjang.UserStore. The statement does nothing both
-// when the record has moved and when the address is taken, and the second
-// statement, in the same transaction, tells which it was.
+// UpdateUser implements bitjang.UserStore.
 func (s *Store) UpdateUser(ctx context.Context, u bitjang.User) error {
-	_, err := queued(ctx, s, func(ctx context.Context) (int, error) {
-		n, err := affected(s.stmts.updateUser.ExecContext(ctx, u.Email, u.Name, u.PasswordHash,
-			list(u.Roles), millis(u.UpdatedAt), millis(u.DisabledAt), u.PasswordVersion, u.ID, u.Version))
-		if err != nil || n == 1 {
-			return n, err
-		}
-		var current bool
-		if err := s.stmts.userAtVersion.QueryRowContext(ctx, u.ID, u.Version).Scan(&current); err != nil {
-			return 0, err
-		}
-		if current {
-			return 0, bitjang.ErrExists
-		}
-		return 0, bitjang.ErrConflict
-	})
+	err := s.changeOne(ctx, s.stmts.updateUser, bitjang.ErrConflict, u.Email, u.Name, u.PasswordHash,
+		list(u.Roles), millis(u.UpdatedAt), millis(u.DisabledAt), u.PasswordVersion, u.ID, u.Version)
+	if err != nil && s.d.duplicate(err) {
+		return bitjang.ErrExists
+	}
 	return err
 }
 
 // Users implements bitjang.UserStore.
 func (s *Store) Users(ctx context.Context, after string, limit int) ([]bitjang.User, error) {
-	rows, err := s.stmts.users.QueryContext(ctx, after, limit)
-	return collect(rows, err, scanUser)
+	return all(ctx, s, s.stmts.users, scanUser, after, limit)
 }
 
 func scanEvent(r row) (e bitjang.Event, err error) {
@@ -70,32 +54,37 @@ func scanEvent(r row) (e bitjang.Event, err error) {
 
 // InsertEvents implements bitjang.EventStore.
 func (s *Store) InsertEvents(ctx context.Context, events ...bitjang.Event) error {
-	if len(events) == 0 {
-		return nil
+	insert := func(ctx context.Context, u unit) (int, error) {
+		for _, e := range events {
+			if _, err := u.exec(ctx, s.stmts.insertEvent, millis(e.At), string(e.Type), e.UserID, e.SessionID[:],
+				ipText(e.IP), e.UserAgent, e.Reason, e.Count); err != nil {
+				return 0, err
+			}
+		}
+		return len(events), nil
 	}
-	// One statement, so that either all are kept or none.
-	values := strings.Repeat(", (?, ?, ?, ?, ?, ?, ?, ?)", len(events))[2:]
-	var args []any
-	for _, e := range events {
-		args = append(args, millis(e.At), string(e.Type), e.UserID, e.SessionID[:], ipText(e.IP), e.UserAgent, e.Reason, e.Count)
+	var err error
+	switch len(events) {
+	case 0:
+	case 1:
+		_, err = single(ctx, s, insert)
+	default:
+		_, err = together(ctx, s, insert)
 	}
-	_, err := queued(ctx, s, func(ctx context.Context) (sql.Result, error) {
-		return s.writer.ExecContext(ctx, "INSERT INTO events (at, type, user_id, session_id, ip, user_agent, reason, count) VALUES "+values, args...)
-	})
 	return err
 }
 
 // Events implements bitjang.EventStore.
 func (s *Store) Events(ctx context.Context, userID string, before int64, limit int) ([]bitjang.Event, error) {
-	rows, err := s.stmts.events.QueryContext(ctx, userID, before, limit)
-	return collect(rows, err, scanEvent)
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	return all(ctx, s, s.stmts.events, scanEvent, userID, before, limit)
 }
 
 // DeleteEvents implements bitjang.EventStore.
 func (s *Store) DeleteEvents(ctx context.Context, t time.Time, limit int) (int, error) {
-	return queued(ctx, s, func(ctx context.Context) (int, error) {
-		return affected(s.stmts.deleteEvents.ExecContext(ctx, millis(t), limit))
-	})
+	return s.change(ctx, s.stmts.deleteEvents, millis(t), limit)
 }
 
 func scanKey(r row) (k bitjang.SigningKey, err error) {
@@ -110,8 +99,7 @@ func (s *Store) InsertKey(ctx context.Context, k bitjang.SigningKey) error {
 
 // Keys implements bitjang.KeyStore.
 func (s *Store) Keys(ctx context.Context) ([]bitjang.SigningKey, error) {
-	rows, err := s.stmts.keys.QueryContext(ctx)
-	return collect(rows, err, scanKey)
+	return all(ctx, s, s.stmts.keys, scanKey)
 }
 
 // UpdateKey implements bitjang.KeyStore.
@@ -121,5 +109,6 @@ func (s *Store) UpdateKey(ctx context.Context, k bitjang.SigningKey) error {
 
 // DeleteKey implements bitjang.KeyStore.
 func (s *Store) DeleteKey(ctx context.Context, id string) error {
-	return s.changeOne(ctx, s.stmts.deleteKey, nil, id)
+	_, err := s.change(ctx, s.stmts.deleteKey, id)
+	return err
 }

@@ -1,6 +1,7 @@
-// Package sqlstore keeps everything in a SQL database: SQLite today. It knows
-// tables and statements and never decides a rule. Programs that embed Bitjang
-// import it to open a store; nothing in the root package may.
+// Package sqlstore keeps everything in a SQL database: SQLite, PostgreSQL,
+// MySQL or MariaDB. It knows tables and statements and never decides a rule.
+// Programs that embed Bitjang import it to open a store; nothing in the root
+// package may.
 package sqlstore
 
 import (
@@ -10,14 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the "sqlite" driver, in pure Go
 
 	"github.com/bitjang/bitjang"
 )
@@ -27,93 +24,88 @@ var migrations embed.FS
 
 // Store is a bitjang.Store on a SQL database.
 type Store struct {
-	reads  *sql.DB
-	writes *sql.DB   // one connection: SQLite has one writer
-	writer *sql.Conn // that connection
-	stmts  statements
-	queue  groupCommit
+	pools
+	d       *dialect
+	stmts   statements
+	timeout time.Duration // of every call
+
+	queue    *gather[sqliteWrite] // SQLite: every write
+	confirms *gather[*confirming] // the others: the usual refresh
 }
 
 var _ bitjang.Store = (*Store)(nil)
 
-// Open opens the database at address, `sqlite:PATH`, making the file if there
-// is none, and brings its tables up to date. Any number of processes may open
-// the same file.
+// Open opens the database at address and brings its tables up to date. Any
+// number of processes may do so at once.
+//
+//	sqlite:PATH
+//	postgres://USER:PASSWORD@HOST:PORT/DATABASE
+//	mysql://USER:PASSWORD@HOST:PORT/DATABASE
+//
+// SQLite makes the file if there is none. PostgreSQL takes the parameters of
+// libpq (sslmode, sslrootcert, target_session_attrs and several hosts among
+// them), MySQL and MariaDB `tls` (true, preferred or false, the default) and
+// `ca`, a PEM file. Both take `timeout` of a call, default 3s, and
+// `pool_max_conns`, default 16.
 //
 // Commits are durable: once a call has returned, neither a crash of the process
-// nor of the machine loses it (WAL with synchronous=FULL).
+// nor of the machine loses it, provided that the database server has not been
+// told otherwise (PostgreSQL: fsync, synchronous_commit; MySQL:
+// innodb_flush_log_at_trx_commit, sync_binlog). Errors do not contain the
+// password.
 func Open(ctx context.Context, address string) (*Store, error) {
-	path, ok := strings.CutPrefix(address, "sqlite:")
-	if !ok || path == "" {
-		return nil, fmt.Errorf("sqlstore: %q is not sqlite:PATH", address)
+	open, err := opener(address)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: %w", err)
 	}
 	s := &Store{}
-	if err := s.open(ctx, path); err != nil {
-		return nil, errors.Join(fmt.Errorf("sqlstore: open %s: %w", path, err), s.Close())
+	if err := open(ctx, s, address); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlstore: open %s: %w", Redact(address), err), s.Close())
 	}
 	return s, nil
 }
 
-// Durability and concurrency of every connection. The busy timeout is for
-// other processes; within this one there is a single writer. A checkpoint costs
-// the commit that triggers it two more fsyncs: one in 8,000 pages, so that the
-// log grows to some 32 MB, lets refreshes of the same pages fall together.
-const pragmas = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=wal_autocheckpoint(8000)"
-
-func (s *Store) open(ctx context.Context, path string) error {
-	if err := makePrivate(path); err != nil {
-		return err
+func opener(address string) (func(context.Context, *Store, string) error, error) {
+	scheme, rest, _ := strings.Cut(address, ":")
+	switch scheme {
+	case "sqlite":
+		if rest != "" {
+			return openSQLite, nil
+		}
+	case "postgres", "postgresql":
+		return openPostgres, nil
+	case "mysql", "mariadb":
+		return openMySQL, nil
 	}
-	name := "file:" + (&url.URL{Path: path}).EscapedPath() + pragmas
-	var err error
-	if s.writes, err = sql.Open("sqlite", name+"&_txlock=immediate"); err != nil {
-		return err
-	}
-	s.writes.SetMaxOpenConns(1)
-	if err := migrate(ctx, s.writes); err != nil {
-		return err
-	}
-	if s.writer, err = s.writes.Conn(ctx); err != nil {
-		return err
-	}
-	if s.reads, err = sql.Open("sqlite", name+"&_pragma=query_only(1)"); err != nil {
-		return err
-	}
-	s.reads.SetMaxOpenConns(2 * runtime.GOMAXPROCS(0))
-	s.reads.SetMaxIdleConns(2 * runtime.GOMAXPROCS(0))
-	if err := s.stmts.prepare(ctx, s.reads, s.writer); err != nil {
-		return err
-	}
-	s.queue.commit = s.commit
-	return nil
+	return nil, errors.New("an address begins with sqlite:PATH, postgres:// or mysql://")
 }
 
-// makePrivate creates the file for its owner only; SQLite gives its companions
-// (-wal, -shm) the same mode.
-func makePrivate(path string) error {
-	if dir := filepath.Dir(path); dir != "." {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+// migrate brings the tables up to date. Servers let one process do it at a
+// time; of two that start at once on SQLite, the one that loses the race looks
+// again and finds the work done.
+func (s *Store) migrate(ctx context.Context) (err error) {
+	dir, err := fs.Sub(migrations, "migrations/"+s.d.name)
+	if err != nil {
+		return err
+	}
+	if s.d.lock != "" {
+		conn, err := s.writes.Conn(ctx)
+		if err != nil {
 			return err
 		}
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	return f.Close()
-}
-
-// migrate brings the tables up to date. Two processes may start at once: the
-// one that loses the race looks again and finds the work done.
-func migrate(ctx context.Context, db *sql.DB) error {
-	dir, err := fs.Sub(migrations, "migrations/sqlite")
-	if err != nil {
-		return err
+		defer conn.Close()
+		if _, err := conn.ExecContext(ctx, s.d.lock); err != nil {
+			return fmt.Errorf("wait for the turn to migrate: %w", err)
+		}
+		defer func() {
+			_, unlockErr := conn.ExecContext(context.WithoutCancel(ctx), s.d.unlock)
+			err = errors.Join(err, unlockErr)
+		}()
 	}
 	const attempts = 3
 	for range attempts {
 		var provider *goose.Provider
-		provider, err = goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithVerbose(false))
+		provider, err = goose.NewProvider(s.d.goose, s.writes, dir, goose.WithVerbose(false))
 		if err != nil {
 			return err
 		}
@@ -126,22 +118,45 @@ func migrate(ctx context.Context, db *sql.DB) error {
 
 // Version returns the number of the newest migration applied.
 func (s *Store) Version(ctx context.Context) (int64, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	var v int64
 	err := s.reads.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version WHERE is_applied").Scan(&v)
 	return v, err
 }
 
+// Kind returns "sqlite", "postgres" or "mysql".
+func (s *Store) Kind() string { return s.d.name }
+
 // Close waits for what is being written and closes the database.
 func (s *Store) Close() error {
-	s.queue.drain()
+	if s.queue != nil {
+		s.queue.drain()
+	}
+	if s.confirms != nil {
+		s.confirms.drain()
+	}
 	var errs []error
 	if s.writer != nil {
 		errs = append(errs, s.writer.Close())
 	}
-	for _, db := range []*sql.DB{s.writes, s.reads} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
+	if s.writes != nil {
+		errs = append(errs, s.writes.Close())
+	}
+	if s.reads != nil && s.reads != s.writes {
+		errs = append(errs, s.reads.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// bound gives a call its time-out: a database that hangs is one that is down.
+func (s *Store) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.timeout)
+}
+
+func notFound(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return bitjang.ErrNotFound
+	}
+	return err
 }

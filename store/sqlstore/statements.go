@@ -3,142 +3,145 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-
-	"github.com/bitjang/bitjang"
+	"strings"
 )
 
-// statements are prepared once: reads on the pool, writes on the one writing
-// connection.
+// statements are prepared once: on the pool, and on SQLite the writes on the
+// one writing connection.
 type statements struct {
-	begin, commit, rollback *sql.Stmt
+	begin, commit, rollback, savepoint, undo, release *sql.Stmt // SQLite
 
-	insertSession, session, confirmSession, updateSession, sessions *sql.Stmt
-	endSessions, deleteSessions, postponeSessions                   *sql.Stmt
-	insertUser, user, userByEmail, updateUser, userAtVersion, users *sql.Stmt
-	events, deleteEvents                                            *sql.Stmt
-	insertKey, keys, updateKey, deleteKey                           *sql.Stmt
+	insertSession, session, confirmSession, confirmedSessions, updateSession, sessions, everySession *sql.Stmt
+	endSessions, deleteSessions, postponeSessions                                                    *sql.Stmt
+	takeTurn, tell, tellEnded, revocations, deleteRevocations                                        *sql.Stmt
+	insertGrant, consumeGrant, grant, deleteGrants                                                   *sql.Stmt
+	insertLimit, spend, limit, deleteLimits                                                          *sql.Stmt
+	insertUser, user, userByEmail, updateUser, users                                                 *sql.Stmt
+	insertEvent, events, deleteEvents                                                                *sql.Stmt
+	insertKey, keys, updateKey, deleteKey                                                            *sql.Stmt
 }
 
 type preparer interface {
 	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
 }
 
-func (st *statements) prepare(ctx context.Context, reads, writer preparer) error {
-	for _, p := range []struct {
-		on   preparer
-		stmt **sql.Stmt
-		text string
-	}{
-		{writer, &st.begin, `BEGIN IMMEDIATE`},
-		{writer, &st.commit, `COMMIT`},
-		{writer, &st.rollback, `ROLLBACK`},
+// text is a statement and where it is kept.
+type text struct {
+	stmt  **sql.Stmt
+	query string
+}
 
-		{writer, &st.insertSession, `INSERT INTO sessions (` + sessionColumns + `, sweep_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
-		{reads, &st.session, `SELECT ` + sessionColumns + ` FROM sessions WHERE id = ?`},
-		{writer, &st.confirmSession, `UPDATE sessions SET
-			generation = ?1, nonce = ?2, parent = ?3, confirmed_at = ?4, child_at = ?4, child_seen_at = 0,
-			last_seen_at = ?4, idle_expires_at = ?5, version = version + 1
-			WHERE id = ?6 AND generation = ?7 AND nonce = ?3 AND ended_at = 0 AND held_at = 0
-			AND idle_expires_at > ?4 AND expires_at > ?4
-			RETURNING ` + confirmedColumns},
-		{writer, &st.updateSession, `UPDATE sessions SET client_id = ?, version = ?,
+func (st *statements) prepare(ctx context.Context, d *dialect, reads, writes preparer) error {
+	on := func(db preparer, texts []text) error {
+		for _, t := range texts {
+			var err error
+			if *t.stmt, err = db.PrepareContext(ctx, d.text(t.query)); err != nil {
+				return fmt.Errorf("prepare %.40q: %w", t.query, err)
+			}
+		}
+		return nil
+	}
+	if err := on(reads, st.reading()); err != nil {
+		return err
+	}
+	if d.name == "sqlite" {
+		if err := on(writes, st.sharing()); err != nil {
+			return err
+		}
+	}
+	st.confirmedSessions = nil
+	if d.confirmed != "" {
+		if err := on(writes, []text{{&st.confirmedSessions, d.confirmed}}); err != nil {
+			return err
+		}
+	}
+	var err error // the text of a confirmation is the dialect's as it stands
+	if st.confirmSession, err = writes.PrepareContext(ctx, d.confirm); err != nil {
+		return fmt.Errorf("prepare the confirmation: %w", err)
+	}
+	return on(writes, st.writing(d))
+}
+
+// sharing are the statements around the writes that share a commit.
+func (st *statements) sharing() []text {
+	return []text{
+		{&st.begin, `BEGIN IMMEDIATE`}, {&st.commit, `COMMIT`}, {&st.rollback, `ROLLBACK`},
+		{&st.savepoint, `SAVEPOINT several`}, {&st.undo, `ROLLBACK TO several`}, {&st.release, `RELEASE several`},
+	}
+}
+
+func (st *statements) reading() []text {
+	return []text{
+		{&st.session, `SELECT ` + sessionColumns + ` FROM sessions WHERE id = ?`},
+		{&st.sessions, `SELECT ` + sessionColumns + ` FROM sessions WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?`},
+		{&st.everySession, `SELECT ` + sessionColumns + ` FROM sessions WHERE id > ? ORDER BY id LIMIT ?`},
+		{&st.revocations, `SELECT number, session_id, at, state, reason FROM revocations WHERE number > ? ORDER BY number LIMIT ?`},
+		{&st.user, `SELECT ` + userColumns + ` FROM users WHERE id = ?`},
+		{&st.userByEmail, `SELECT ` + userColumns + ` FROM users WHERE email = ?`},
+		{&st.users, `SELECT ` + userColumns + ` FROM users WHERE id > ? ORDER BY id LIMIT ?`},
+		{&st.events, `SELECT id, at, type, user_id, session_id, ip, user_agent, reason, count FROM events
+			WHERE user_id = ? AND id < ? ORDER BY id DESC LIMIT ?`},
+		{&st.keys, `SELECT id, algorithm, sealed, created_at, active_from FROM signing_keys`},
+	}
+}
+
+// deadSince is Session.DeadSince in SQL.
+const deadSince = `CASE WHEN ended_at <> 0 THEN ended_at WHEN idle_expires_at < expires_at THEN idle_expires_at ELSE expires_at END`
+
+// emptied is when a bucket is empty, seen from now.
+const emptied = `CASE WHEN empty_at > ? THEN empty_at ELSE ? END`
+
+func (st *statements) writing(d *dialect) []text {
+	return []text{
+		{&st.insertSession, insertInto("sessions", sessionColumns+", sweep_at") + d.ignore},
+		{&st.updateSession, `UPDATE sessions SET client_id = ?, version = ?,
 			generation = ?, nonce = ?, parent = ?, confirmed_at = ?, child_at = ?, child_seen_at = ?,
 			last_seen_at = ?, idle_expires_at = ?, expires_at = ?, ended_at = ?, end_reason = ?, held_at = ?, held_for = ?,
 			auth_time = ?, amr = ?, acr = ?, scope = ?, roles = ?, device_id = ?, device_name = ?, user_agent = ?, client_hints = ?, ip = ?, sweep_at = ?
 			WHERE id = ? AND version = ?`},
-		{reads, &st.sessions, `SELECT ` + sessionColumns + ` FROM sessions WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?`},
-		{writer, &st.endSessions, `UPDATE sessions SET ended_at = ?1, end_reason = ?2, sweep_at = ?1, version = version + 1
-			WHERE user_id = ?3 AND id <> ?4 AND (?5 = '' OR device_id = ?5) AND ended_at = 0 AND expires_at > ?1`},
-		{writer, &st.deleteSessions, `DELETE FROM sessions WHERE id IN (SELECT id FROM
-			(SELECT id, ended_at, idle_expires_at, expires_at FROM sessions WHERE sweep_at < ?1 ORDER BY sweep_at LIMIT ?2)
-			WHERE CASE WHEN ended_at <> 0 THEN ended_at ELSE min(idle_expires_at, expires_at) END < ?1)`},
-		{writer, &st.postponeSessions, `UPDATE sessions SET sweep_at = CASE WHEN ended_at <> 0 THEN ended_at ELSE min(idle_expires_at, expires_at) END
-			WHERE id IN (SELECT id FROM sessions WHERE sweep_at < ?1 ORDER BY sweep_at LIMIT ?2)`},
+		{&st.endSessions, `UPDATE sessions SET ended_at = ?, end_reason = ?, sweep_at = ?, version = version + 1
+			WHERE ` + endable + ` AND ended_at = 0 AND expires_at > ?`},
+		{&st.deleteSessions, d.deleteIn("sessions", "id", `SELECT id FROM
+			(SELECT id, ended_at, idle_expires_at, expires_at FROM sessions WHERE sweep_at < ? ORDER BY sweep_at LIMIT ?) AS due
+			WHERE `+deadSince+` < ?`)},
+		{&st.postponeSessions, d.updateIn("sessions", "id",
+			`SELECT id FROM (SELECT id FROM sessions WHERE sweep_at < ? ORDER BY sweep_at LIMIT ?) AS early`, `sweep_at = `+deadSince)},
 
-		{writer, &st.insertUser, `INSERT INTO users (` + userColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
-		{reads, &st.user, `SELECT ` + userColumns + ` FROM users WHERE id = ?`},
-		{reads, &st.userByEmail, `SELECT ` + userColumns + ` FROM users WHERE email = ?`},
-		{writer, &st.updateUser, `UPDATE OR IGNORE users SET email = ?, name = ?, password_hash = ?, roles = ?, updated_at = ?, disabled_at = ?, password_version = ?,
+		{&st.takeTurn, `UPDATE revocation_turn SET turn = turn + 1`},
+		{&st.tell, insertInto("revocations", "session_id, at, state, reason")},
+		{&st.tellEnded, `INSERT INTO revocations (session_id, at, state, reason)
+			SELECT id, ended_at, 'ended', end_reason FROM sessions WHERE ` + endable + ` AND ended_at = ? AND end_reason = ? ORDER BY id`},
+		{&st.deleteRevocations, d.deleteIn("revocations", "number",
+			`SELECT number FROM (SELECT number FROM revocations WHERE at < ? ORDER BY at LIMIT ?) AS old`)},
+
+		{&st.insertGrant, insertInto("grants", grantColumns) + d.ignore},
+		{&st.consumeGrant, `UPDATE grants SET used_at = ? WHERE id = ? AND used_at = 0`},
+		{&st.grant, `SELECT ` + grantColumns + ` FROM grants WHERE id = ?`},
+		{&st.deleteGrants, d.deleteIn("grants", "id", `SELECT id FROM (SELECT id FROM grants WHERE expires_at < ? ORDER BY expires_at LIMIT ?) AS old`)},
+
+		{&st.insertLimit, insertInto("limits", "id, empty_at") + d.ignore},
+		{&st.spend, `UPDATE limits SET empty_at = ` + emptied + ` + ? WHERE id = ? AND ` + emptied + ` <= ?`},
+		{&st.limit, `SELECT empty_at FROM limits WHERE id = ?`},
+		{&st.deleteLimits, d.deleteIn("limits", "id", `SELECT id FROM (SELECT id FROM limits WHERE empty_at < ? ORDER BY empty_at LIMIT ?) AS old`)},
+
+		{&st.insertUser, insertInto("users", userColumns) + d.ignore},
+		{&st.updateUser, `UPDATE users SET email = ?, name = ?, password_hash = ?, roles = ?, updated_at = ?, disabled_at = ?, password_version = ?,
 			version = version + 1 WHERE id = ? AND version = ?`},
-		{writer, &st.userAtVersion, `SELECT EXISTS (SELECT 1 FROM users WHERE id = ? AND version = ?)`},
-		{reads, &st.users, `SELECT ` + userColumns + ` FROM users WHERE id > ? ORDER BY id LIMIT ?`},
 
-		{reads, &st.events, `SELECT id, at, type, user_id, session_id, ip, user_agent, reason, count FROM events
-			WHERE user_id = ?1 AND (?2 = 0 OR id < ?2) ORDER BY id DESC LIMIT ?3`},
-		{writer, &st.deleteEvents, `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < ? ORDER BY at LIMIT ?)`},
+		{&st.insertEvent, insertInto("events", "at, type, user_id, session_id, ip, user_agent, reason, count")},
+		{&st.deleteEvents, d.deleteIn("events", "id", `SELECT id FROM (SELECT id FROM events WHERE at < ? ORDER BY at LIMIT ?) AS old`)},
 
-		{writer, &st.insertKey, `INSERT INTO signing_keys (id, algorithm, sealed, created_at, active_from) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
-		{reads, &st.keys, `SELECT id, algorithm, sealed, created_at, active_from FROM signing_keys`},
-		{writer, &st.updateKey, `UPDATE signing_keys SET algorithm = ?, sealed = ?, created_at = ?, active_from = ? WHERE id = ?`},
-		{writer, &st.deleteKey, `DELETE FROM signing_keys WHERE id = ?`},
-	} {
-		stmt, err := p.on.PrepareContext(ctx, p.text)
-		if err != nil {
-			return fmt.Errorf("prepare %.40q: %w", p.text, err)
-		}
-		*p.stmt = stmt
+		{&st.insertKey, insertInto("signing_keys", "id, algorithm, sealed, created_at, active_from") + d.ignore},
+		{&st.updateKey, `UPDATE signing_keys SET algorithm = ?, sealed = ?, created_at = ?, active_from = ? WHERE id = ?`},
+		{&st.deleteKey, `DELETE FROM signing_keys WHERE id = ?`},
 	}
-	return nil
 }
 
-// queued runs fn, one statement or a few, in a shared transaction. A caller
-// that gives up gets the error of its context and never sees what fn returned,
-// which may still be at work.
-func queued[T any](ctx context.Context, s *Store, fn func(context.Context) (T, error)) (T, error) {
-	var result, none T
-	err := s.queue.do(ctx, func() error {
-		var err error
-		result, err = fn(context.Background())
-		return err
-	})
-	if err != nil {
-		return none, err
-	}
-	return result, nil
-}
+// endable is the part of an EndFilter that is not about the moment.
+const endable = `user_id = ? AND id <> ? AND (? = '' OR device_id = ?)`
 
-// changeOne runs a statement that changes one row; none answers otherwise.
-func (s *Store) changeOne(ctx context.Context, stmt *sql.Stmt, otherwise error, args ...any) error {
-	n, err := queued(ctx, s, func(ctx context.Context) (int, error) {
-		return affected(stmt.ExecContext(ctx, args...))
-	})
-	if err == nil && n == 0 {
-		return otherwise
-	}
-	return err
-}
-
-func affected(r sql.Result, err error) (int, error) {
-	if err != nil {
-		return 0, err
-	}
-	n, err := r.RowsAffected()
-	return int(n), err
-}
-
-func notFound(err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return bitjang.ErrNotFound
-	}
-	return err
-}
-
-// collect reads all rows. It takes the error of the query along, so that a
-// listing is one line at its caller.
-func collect[T any](rows *sql.Rows, err error, scan func(row) (T, error)) (out []T, _ error) {
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	return out, rows.Err()
+func insertInto(table, columns string) string {
+	marks := strings.Repeat(", ?", strings.Count(columns, ",")+1)[2:]
+	return `INSERT INTO ` + table + ` (` + columns + `) VALUES (` + marks + `)`
 }

@@ -95,7 +95,7 @@ func confirmAgainstUpdate(t *testing.T, st sessionStore) {
 			}
 			ended := s
 			ended.EndedAt, ended.EndReason = epoch, bitjang.EndedByLogout
-			err := st.UpdateSession(t.Context(), ended)
+			err := st.UpdateSession(t.Context(), ended, nil)
 			updated.Store(err == nil)
 			return err
 		})

@@ -66,7 +66,7 @@ func endBeatsStale(t *testing.T, st sessionStore) {
 	f := bitjang.EndFilter{UserID: "u", At: epoch, Reason: bitjang.EndedByLogoutAll}
 	_, err := st.EndSessions(t.Context(), f)
 	ok(t, err)
-	is(t, st.UpdateSession(t.Context(), s), bitjang.ErrConflict)
+	is(t, st.UpdateSession(t.Context(), s, nil), bitjang.ErrConflict)
 	holds(t, st, ended(s, f))
 }
 
@@ -146,7 +146,7 @@ func deleteEndedEarly(t *testing.T, st sessionStore) {
 	_, err := st.EndSessions(t.Context(), bitjang.EndFilter{UserID: "u", At: epoch.Add(time.Minute), Reason: bitjang.EndedByUser})
 	ok(t, err)
 	other.EndedAt, other.EndReason = epoch.Add(time.Minute), bitjang.EndedByUser
-	ok(t, st.UpdateSession(t.Context(), other))
+	ok(t, st.UpdateSession(t.Context(), other, nil))
 	n, _, err := st.DeleteSessions(t.Context(), epoch.Add(2*time.Minute), 100)
 	ok(t, err)
 	if n != 2 {

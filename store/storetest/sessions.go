@@ -45,12 +45,14 @@ var sessionTests = []test[sessionStore]{
 	{"only the long dead are deleted, a few at a time", deleteBounded},
 	{"a session whose expiry has slid is not deleted", deleteSlid},
 	{"a session ended early is deleted by its end", deleteEndedEarly},
+	{"a walk through all sessions meets each, of every owner, also while some come and go", walk},
+	{"a walk of an empty store ends at once", walkEmpty},
+	{"a walk refuses what is no cursor", walkCursor},
 	{"a cancelled context is honoured", sessionCancelled},
 }
 
 func randomSession(user string) bitjang.Session {
-	var s bitjang.Session
-	rand.Read(s.ID[:])
+	s := bitjang.Session{ID: bitjang.NewSessionID(user)}
 	rand.Read(s.Nonce[:])
 	rand.Read(s.Parent[:])
 	s.UserID, s.ClientID, s.Version = user, "bitjang", 1
@@ -88,14 +90,14 @@ func sessionRoundTrip(t *testing.T, st sessionStore) {
 }
 
 func sessionZero(t *testing.T, st sessionStore) {
-	s := bitjang.Session{ID: bitjang.SessionID{1}, UserID: "u", Version: 1, ExpiresAt: epoch}
+	s := bitjang.Session{ID: bitjang.NewSessionID("u"), UserID: "u", Version: 1, ExpiresAt: epoch}
 	insert(t, st, s)
 	holds(t, st, s)
 }
 
 func sessionExists(t *testing.T, st sessionStore) {
 	s := insert(t, st, randomSession("u"))
-	other := randomSession("v")
+	other := randomSession("u")
 	other.ID = s.ID
 	is(t, st.InsertSession(t.Context(), other), bitjang.ErrExists)
 	holds(t, st, s)
@@ -122,24 +124,24 @@ func sessionUpdate(t *testing.T, st sessionStore) {
 	next.EndedAt, next.EndReason = epoch.Add(time.Minute), bitjang.EndedByLogout
 	next.HeldAt, next.HeldFor = epoch.Add(time.Second), "network_changed"
 	next.AMR, next.Roles, next.Device, next.IP = nil, nil, bitjang.Device{ID: "x"}, netip.MustParseAddr("192.0.2.7")
-	ok(t, st.UpdateSession(t.Context(), next))
+	ok(t, st.UpdateSession(t.Context(), next, nil))
 	next.Version++
 	holds(t, st, next)
 }
 
 func sessionStale(t *testing.T, st sessionStore) {
 	s := insert(t, st, randomSession("u"))
-	ok(t, st.UpdateSession(t.Context(), s))
+	ok(t, st.UpdateSession(t.Context(), s, nil))
 	stale := s
 	stale.EndedAt = epoch
-	is(t, st.UpdateSession(t.Context(), stale), bitjang.ErrConflict)
+	is(t, st.UpdateSession(t.Context(), stale, nil), bitjang.ErrConflict)
 	s.Version++
 	holds(t, st, s)
 }
 
 func sessionUpdateMissing(t *testing.T, st sessionStore) {
 	s := randomSession("u")
-	is(t, st.UpdateSession(t.Context(), s), bitjang.ErrConflict)
+	is(t, st.UpdateSession(t.Context(), s, nil), bitjang.ErrConflict)
 	_, err := st.Session(t.Context(), s.ID)
 	is(t, err, bitjang.ErrNotFound)
 }
@@ -174,7 +176,7 @@ func sessionOneWinner(t *testing.T, st sessionStore) {
 		wins := race(t, 32, func(i int) error {
 			mine := s
 			mine.HeldFor = fmt.Sprint(i)
-			return st.UpdateSession(t.Context(), mine)
+			return st.UpdateSession(t.Context(), mine, nil)
 		})
 		if wins != 1 {
 			t.Fatalf("round %d: got %d winners, want 1", round, wins)
@@ -192,7 +194,7 @@ func sessionNoLostUpdate(t *testing.T, st sessionStore) {
 				return err
 			}
 			got.Generation++
-			switch err := st.UpdateSession(t.Context(), got); {
+			switch err := st.UpdateSession(t.Context(), got, nil); {
 			case err == nil:
 				done++
 			case !errors.Is(err, bitjang.ErrConflict):
@@ -233,6 +235,7 @@ func sessionPages(t *testing.T, st sessionStore) {
 
 func sessionPagesStable(t *testing.T, st sessionStore) {
 	id := func(n uint64) (id bitjang.SessionID) {
+		id[0] = bitjang.UserShard("u")
 		binary.BigEndian.PutUint64(id[8:], n)
 		return id
 	}
@@ -265,9 +268,10 @@ func sessionCancelled(t *testing.T, st sessionStore) {
 	_, listErr := st.Sessions(ctx, bitjang.SessionQuery{UserID: "u", Limit: 1})
 	_, endErr := st.EndSessions(ctx, bitjang.EndFilter{UserID: "u", At: epoch})
 	_, _, deleteErr := st.DeleteSessions(ctx, epoch, 1)
+	_, _, everyErr := st.EverySession(ctx, "", 1)
 	for call, err := range map[string]error{
 		"InsertSession": st.InsertSession(ctx, s), "Session": getErr, "ConfirmSession": confirmErr,
-		"UpdateSession": st.UpdateSession(ctx, s), "Sessions": listErr, "EndSessions": endErr, "DeleteSessions": deleteErr,
+		"UpdateSession": st.UpdateSession(ctx, s, nil), "Sessions": listErr, "EndSessions": endErr, "DeleteSessions": deleteErr, "EverySession": everyErr,
 	} {
 		if err == nil || errors.Is(err, bitjang.ErrConflict) || errors.Is(err, bitjang.ErrNotFound) {
 			t.Errorf("%s: got %v, want the context's error", call, err)
@@ -275,4 +279,61 @@ func sessionCancelled(t *testing.T, st sessionStore) {
 	}
 	_, err := st.Session(t.Context(), s.ID)
 	is(t, err, bitjang.ErrNotFound)
+}
+
+// walked is everything that a walk meets; between runs after each page.
+func walked(t *testing.T, st sessionStore, between func()) map[bitjang.SessionID]bitjang.Session {
+	t.Helper()
+	met := map[bitjang.SessionID]bitjang.Session{}
+	after := ""
+	for pages := 0; ; pages++ {
+		page, next, err := st.EverySession(t.Context(), after, 7)
+		ok(t, err)
+		for _, s := range page {
+			met[s.ID] = s
+		}
+		if next == "" {
+			return met
+		}
+		if pages > 2000 {
+			t.Fatal("the walk does not end")
+		}
+		after = next
+		between()
+	}
+}
+
+func walk(t *testing.T, st sessionStore) {
+	var want []bitjang.Session
+	for i := range 60 {
+		want = append(want, insert(t, st, randomSession(fmt.Sprint("user ", i%40))))
+	}
+	var passing []bitjang.Session
+	for range 20 {
+		passing = append(passing, insert(t, st, randomSession("passing")))
+	}
+	met := walked(t, st, func() {
+		insert(t, st, randomSession("newcomer"))
+		if len(passing) > 0 {
+			_, err := st.EndSessions(t.Context(), bitjang.EndFilter{UserID: "passing", At: epoch.Add(-time.Hour), Reason: bitjang.EndedByLogout})
+			ok(t, err)
+			_, _, err = st.DeleteSessions(t.Context(), epoch, 3)
+			ok(t, err)
+			passing = passing[1:]
+		}
+	})
+	for _, s := range want {
+		equal(t, met[s.ID], s)
+	}
+}
+
+func walkEmpty(t *testing.T, st sessionStore) {
+	if met := walked(t, st, func() {}); len(met) != 0 {
+		t.Fatalf("got %d sessions, want none", len(met))
+	}
+}
+
+func walkCursor(t *testing.T, st sessionStore) {
+	_, _, err := st.EverySession(t.Context(), "no cursor", 7)
+	is(t, err, bitjang.ErrCursor)
 }

@@ -29,6 +29,9 @@ func Run(t *testing.T, open func(t *testing.T) bitjang.Store) {
 // RunSessions checks a store of sessions alone.
 func RunSessions(t *testing.T, open func(t *testing.T) bitjang.SessionStore) {
 	run(t, open, sessionTests)
+	t.Run("feed", func(t *testing.T) { run(t, open, feedTests) })
+	t.Run("grants", func(t *testing.T) { run(t, open, grantTests) })
+	t.Run("limits", func(t *testing.T) { run(t, open, limitTests) })
 }
 
 type test[S any] struct {
