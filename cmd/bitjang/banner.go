@@ -36,7 +36,13 @@ func (b *banner) print(w io.Writer, took time.Duration) {
 	if b.admin != "" {
 		line("metrics", "http://%s/metrics", b.admin)
 	}
-	line("database", "%s (schema version %d)", absolute(databasePath(b.config)), b.tables)
+	line("database", "%s (schema version %d)", databaseName(b.config), b.tables)
+	if b.sessions != inDatabase {
+		line("sessions", "%s", redacted(b.sessions))
+	}
+	if b.sessionsAlso != "" {
+		line("", "and %s, while they move", redacted(b.sessionsAlso))
+	}
 	line("master key", "%s", b.masterKeyLine())
 	if b.file != "" {
 		line("settings", "%s", absolute(b.file))
@@ -88,7 +94,7 @@ func (b *banner) notes() []string {
 			notes = append(notes, fmt.Sprintf("The issuer %s is not where we listen, so the links above may lead nowhere.\n    Without a proxy in front: BITJANG_ISSUER=http://localhost:%s", b.service.Issuer, portOf(b.address)))
 		}
 	}
-	if b.origin.file != "" && filepath.Dir(b.origin.file) == filepath.Dir(databasePath(b.config)) {
+	if path := databasePath(b.config); path != "" && b.origin.file != "" && filepath.Dir(b.origin.file) == filepath.Dir(path) {
 		notes = append(notes, "The master key lies beside the database: whoever copies the directory has both.\n    Set BITJANG_MASTER_KEY, or BITJANG_MASTER_KEY_FILE to a place of its own.")
 	}
 	return notes

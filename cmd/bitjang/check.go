@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bitjang/bitjang"
+	"github.com/bitjang/bitjang/store/redisstore"
 	"github.com/bitjang/bitjang/store/sqlstore"
 )
 
@@ -25,9 +26,11 @@ func (p *program) checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Try everything that serve needs and name all problems at once",
-		Long: `Check tries the settings, the master key, the database, the signing keys and the
-addresses, also beside a running server. It makes neither database nor key;
-a database that is there is opened as serve does, which brings it up to date.`,
+		Long: `Check tries the settings, the master key, the database, where the sessions are,
+the signing keys and the addresses, also beside a running server. It makes neither
+database nor key; a database that is there is opened as serve does, which brings
+it up to date. A warning is no failure: it says what a crash or a full memory
+would cost.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, values, problems := resolve(cmd.Flags(), p.environ())
@@ -117,29 +120,74 @@ func (k *checker) data(ctx context.Context) {
 		if err := canMake(databasePath(k.config)); err != nil {
 			k.fail("database", err)
 		} else {
-			k.ok("database", "%s is made when serve starts", databasePath(k.config))
+			k.ok("database", "%s is made when serve starts", databaseName(k.config))
 		}
 		k.masterKey(nil)
+		k.elsewhere(ctx)
 		return
 	}
 	store, err := sqlstore.Open(ctx, k.database)
 	if err != nil {
 		k.fail("database", err)
 		k.masterKey(nil)
+		k.elsewhere(ctx)
 		return
 	}
 	defer store.Close()
 	if version, err := store.Version(ctx); err != nil {
 		k.fail("database", err)
 	} else {
-		k.ok("database", "%s at schema version %d", databasePath(k.config), version)
+		k.ok("database", "%s at schema version %d", databaseName(k.config), version)
 	}
+	k.elsewhere(ctx)
 	sealed, err := store.Keys(ctx)
 	if err != nil {
 		k.fail("signing keys", err)
 		return
 	}
 	k.signingKeys(ctx, store, sealed, k.masterKey(sealed))
+}
+
+// elsewhere tries the stores of sessions that are not the database.
+func (k *checker) elsewhere(ctx context.Context) {
+	for _, where := range []struct{ what, address string }{{"sessions", k.sessions}, {"sessions-also", k.sessionsAlso}} {
+		switch {
+		case where.address == "" || where.address == inDatabase:
+		case isRedis(where.address):
+			k.redis(ctx, where.what, where.address)
+		default:
+			store, err := sqlstore.Open(ctx, where.address)
+			if err != nil {
+				k.fail(where.what, err)
+				continue
+			}
+			k.ok(where.what, "%s answers", redacted(where.address))
+			_ = store.Close() // nothing was written
+		}
+	}
+}
+
+// redis also says how the servers would lose sessions.
+func (k *checker) redis(ctx context.Context, what, address string) {
+	store, err := redisstore.Open(ctx, address, redisstore.Options{})
+	if err != nil {
+		k.fail(what, err)
+		return
+	}
+	defer store.Close()
+	findings, err := store.Check(ctx)
+	if err != nil {
+		k.fail(what, err)
+		return
+	}
+	k.ok(what, "%s answers", redacted(address))
+	for _, f := range findings {
+		if f.Hint == "" {
+			k.ok(what, "%s: %s", f.Node, f.Text)
+		} else {
+			k.t.row("warning", what, fmt.Sprintf("%s: %s; hint: %s", f.Node, f.Text, f.Hint))
+		}
+	}
 }
 
 // canMake says whether serve could make the file: in the nearest directory

@@ -16,6 +16,8 @@ type config struct {
 	adminListen     string // "": off
 	dataDir         string
 	database        string
+	sessions        string           // an address, or inDatabase
+	sessionsAlso    string           // the same; "": sessions are not moving
 	masterKeys      []bitjang.Secret // from the setting; empty: from the file
 	masterKeyFile   string
 	service         bitjang.Config
@@ -34,7 +36,9 @@ type setting struct {
 	preset string // what holds when nobody says anything
 	doc    string
 	secret bool // never printed; no flag either, for a command line is no secret
-	set    func(c *config, text string) error
+	// address says that there may be a password in it, which is not printed.
+	address bool
+	set     func(c *config, text string) error
 	// derived gives the default where it depends on other settings; "" if
 	// those are of no use.
 	derived func(c *config) string
@@ -58,9 +62,13 @@ var settings = []setting{
 		derived: func(c *config) string { return c.service.Issuer }},
 	{name: "data-dir", preset: "./bitjang-data", doc: "directory of the embedded database and the master key",
 		set: word(func(c *config) *string { return &c.dataDir })},
-	{name: "database", doc: "sqlite:PATH; bitjang.db in the data directory unless given",
+	{name: "database", doc: "sqlite:PATH, postgres://... or mysql://... (MariaDB too); bitjang.db in the data directory unless given", address: true,
 		set:     database,
 		derived: func(c *config) string { return "sqlite:" + filepath.Join(c.dataDir, "bitjang.db") }},
+	{name: "sessions", preset: inDatabase, doc: "where sessions are: database, redis://..., rediss://..., redis+cluster://... or redis+sentinel://...", address: true,
+		set: sessions(func(c *config) *string { return &c.sessions })},
+	{name: "sessions-also", doc: "where sessions may be as well while they move from one place to another; see docs/stores.md", address: true,
+		set: optional(sessions(func(c *config) *string { return &c.sessionsAlso }))},
 	{name: "master-key", doc: "the master key, 32 bytes as 64 hex digits or base64; several separated by commas, newest first", secret: true, field: "MasterKeys",
 		set: masterKeys},
 	{name: "master-key-file", doc: "file with a master key per line, newest first; master.key in the data directory unless given",
@@ -73,6 +81,8 @@ var settings = []setting{
 		set: duration(func(c *config) *time.Duration { return &c.service.RefreshTTL })},
 	{name: "session-ttl", preset: "2160h", doc: "how long a session lasts at most", field: "SessionTTL",
 		set: duration(func(c *config) *time.Duration { return &c.service.SessionTTL })},
+	{name: "session-retention", preset: "720h", doc: "how long a dead session is kept to explain itself", field: "SessionRetention",
+		set: duration(func(c *config) *time.Duration { return &c.service.SessionRetention })},
 	{name: "rotation-grace", preset: "30s", doc: "how late a refresh may be that another one has overtaken", field: "RotationGrace",
 		set: duration(func(c *config) *time.Duration { return &c.service.RotationGrace })},
 	{name: "session-limit", preset: "0", doc: "live sessions per user, the longest unseen ends beyond it; 0: no limit", field: "SessionLimit",

@@ -81,11 +81,11 @@ may have leaked: access tokens signed with any other key are then refused.`,
 			}
 			// Loading the keys first refuses a wrong master key: under it we
 			// would seal a key that no server can open.
-			svc, store, _, err := openService(cmd.Context(), c, false)
+			svc, st, _, err := openService(cmd.Context(), c, false)
 			if err != nil {
 				return err
 			}
-			defer func() { err = errors.Join(err, store.Close()) }()
+			defer func() { err = errors.Join(err, st.Close()) }()
 			k, err := svc.RotateKey(cmd.Context(), in)
 			if err != nil {
 				return err

@@ -52,7 +52,7 @@ func addSettings(cmd *cobra.Command, common ...string) {
 }
 
 // addStoreSettings is addSettings for commands that only look into the store.
-func addStoreSettings(cmd *cobra.Command) { addSettings(cmd, "data-dir", "database") }
+func addStoreSettings(cmd *cobra.Command) { addSettings(cmd, "data-dir", "database", "sessions") }
 
 // load reads all settings and fails with every problem at once.
 func (p *program) load(cmd *cobra.Command) (*config, []value, error) {

@@ -66,7 +66,7 @@ holds, and "bitjang check" whether it can work.`,
 		return usage(err, "%q shows the flags there are", cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(
-		p.serveCommand(), p.configCommand(), p.checkCommand(), p.migrateCommand(),
+		p.serveCommand(), p.configCommand(), p.checkCommand(), p.migrateCommand(), p.backupCommand(), p.restoreCommand(),
 		p.userCommand(), p.sessionCommand(), p.keyCommand(),
 		p.versionCommand(), p.manCommand(),
 	)

@@ -4,31 +4,110 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/bitjang/bitjang"
+	"github.com/bitjang/bitjang/store/redisstore"
 	"github.com/bitjang/bitjang/store/sqlstore"
 )
 
-// openStore opens the database. Unless it may be made, a missing one is an
-// error: a command in the wrong directory must not leave an empty database
-// behind and say that there are no users.
-func openStore(ctx context.Context, c *config, create bool) (*sqlstore.Store, error) {
-	if !create && !databaseExists(c) {
-		return nil, hinted(fmt.Errorf("there is no database at %s", databasePath(c)),
-			`"bitjang serve" or "bitjang migrate" makes it; if there is one elsewhere, name it with --data-dir or --database`)
-	}
-	return sqlstore.Open(ctx, c.database)
+// stores are where a command's data lives.
+type stores struct {
+	database *sqlstore.Store
+	sessions bitjang.SessionStore // the database too, unless set otherwise
+	others   []io.Closer
 }
 
-func databasePath(c *config) string { return strings.TrimPrefix(c.database, "sqlite:") }
+// Close closes all of them.
+func (s *stores) Close() error {
+	var errs []error
+	for _, c := range append(s.others, s.database) {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// openStores opens the database and where the sessions are. Unless it may be
+// made, a missing database is an error: a command in the wrong directory must
+// not leave an empty one behind and say that there are no users.
+func openStores(ctx context.Context, c *config, create bool) (_ *stores, err error) {
+	if !create && !databaseExists(c) {
+		return nil, hinted(fmt.Errorf("there is no database at %s", databaseName(c)),
+			`"bitjang serve" or "bitjang migrate" makes it; if there is one elsewhere, name it with --data-dir or --database`)
+	}
+	s := &stores{}
+	if s.database, err = sqlstore.Open(ctx, c.database); err != nil {
+		return nil, err
+	}
+	s.sessions, err = s.open(ctx, c, c.sessions)
+	if err == nil && c.sessionsAlso != "" {
+		var other bitjang.SessionStore
+		other, err = s.open(ctx, c, c.sessionsAlso)
+		s.sessions = bitjang.Moving{Home: s.sessions, Other: other}
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// inDatabase is the address of sessions that are kept in the database.
+const inDatabase = "database"
+
+// open opens a store of sessions.
+func (s *stores) open(ctx context.Context, c *config, address string) (bitjang.SessionStore, error) {
+	switch {
+	case address == inDatabase || address == c.database:
+		return s.database, nil
+	case isRedis(address):
+		store, err := redisstore.Open(ctx, address, redisstore.Options{Retention: c.service.SessionRetention + 24*time.Hour})
+		if err != nil {
+			return nil, err
+		}
+		s.others = append(s.others, store)
+		return store, nil
+	}
+	store, err := sqlstore.Open(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	s.others = append(s.others, store)
+	return store, nil
+}
+
+func isRedis(address string) bool {
+	return strings.HasPrefix(address, "redis") || strings.HasPrefix(address, "valkey")
+}
+
+// databasePath is the file of the database, or "".
+func databasePath(c *config) string {
+	path, _ := strings.CutPrefix(c.database, "sqlite:")
+	if path == c.database {
+		return ""
+	}
+	return path
+}
+
+// databaseName is the database as people may see it.
+func databaseName(c *config) string {
+	if path := databasePath(c); path != "" {
+		return absolute(path)
+	}
+	return redacted(c.database)
+}
 
 func databaseExists(c *config) bool {
-	_, err := os.Stat(databasePath(c))
+	path := databasePath(c)
+	if path == "" {
+		return true // a server's has been made by its administrator
+	}
+	_, err := os.Stat(path)
 	return err == nil
 }
 
@@ -67,7 +146,7 @@ func loadMasterKeys(ctx context.Context, c *config, keys bitjang.KeyStore) (mast
 
 func missingMasterKey(c *config) error {
 	return hinted(
-		fmt.Errorf("the master key is missing: there is no %s, but the database %s holds keys sealed with one", c.masterKeyFile, databasePath(c)),
+		fmt.Errorf("the master key is missing: there is no %s, but the database %s holds keys sealed with one", c.masterKeyFile, databaseName(c)),
 		"bring the file back from where you keep a copy, or set BITJANG_MASTER_KEY. A new key would log everybody out, so none is made; if it is lost for good and you accept that, move the database away as well")
 }
 
@@ -141,27 +220,27 @@ func syncDirectory(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// openService opens the store and makes a Service with the real master keys
-// and its signing keys loaded. The caller closes the store.
-func openService(ctx context.Context, c *config, create bool) (*bitjang.Service, *sqlstore.Store, masterKeyOrigin, error) {
-	store, err := openStore(ctx, c, create)
+// openService opens the stores and makes a Service with the real master keys
+// and its signing keys loaded. The caller closes the stores.
+func openService(ctx context.Context, c *config, create bool) (*bitjang.Service, *stores, masterKeyOrigin, error) {
+	st, err := openStores(ctx, c, create)
 	if err != nil {
 		return nil, nil, masterKeyOrigin{}, err
 	}
-	svc, origin, err := loadService(ctx, c, store)
+	svc, origin, err := loadService(ctx, c, st)
 	if err != nil {
-		return nil, nil, origin, errors.Join(err, store.Close())
+		return nil, nil, origin, errors.Join(err, st.Close())
 	}
-	return svc, store, origin, nil
+	return svc, st, origin, nil
 }
 
-func loadService(ctx context.Context, c *config, store bitjang.Store) (*bitjang.Service, masterKeyOrigin, error) {
-	origin, err := loadMasterKeys(ctx, c, store)
+func loadService(ctx context.Context, c *config, st *stores) (*bitjang.Service, masterKeyOrigin, error) {
+	origin, err := loadMasterKeys(ctx, c, st.database)
 	if err != nil {
 		return nil, origin, err
 	}
 	cfg := c.service
-	cfg.Store, cfg.MasterKeys = store, origin.keys
+	cfg.Store, cfg.Sessions, cfg.MasterKeys = st.database, st.sessions, origin.keys
 	svc, err := bitjang.New(cfg)
 	if err != nil {
 		return nil, origin, err
@@ -173,13 +252,13 @@ func loadService(ctx context.Context, c *config, store bitjang.Store) (*bitjang.
 // so it goes without the master key: whoever may read the database may list
 // sessions, also where only the server's environment has the key.
 func withAccounts(ctx context.Context, c *config, create bool, work func(*bitjang.Service) error) (err error) {
-	store, err := openStore(ctx, c, create)
+	st, err := openStores(ctx, c, create)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+	defer func() { err = errors.Join(err, st.Close()) }()
 	cfg := c.service
-	cfg.Store, cfg.MasterKeys = store, []bitjang.Secret{bitjang.NewMasterKey()}
+	cfg.Store, cfg.Sessions, cfg.MasterKeys = st.database, st.sessions, []bitjang.Secret{bitjang.NewMasterKey()}
 	svc, err := bitjang.New(cfg)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,15 +68,31 @@ func issuer(c *config, text string) error {
 	return nil
 }
 
-// database never repeats the text in an error: addresses of other databases
-// have passwords in them.
+// database never repeats the text in an error: an address has a password in it.
 func database(c *config, text string) error {
-	path, ok := strings.CutPrefix(text, "sqlite:")
-	if !ok || path == "" {
-		return errors.New("is not sqlite:PATH, the only kind of database that this release knows")
+	if !isSQL(text) {
+		return errors.New("is none of sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE and mysql://USER:PASSWORD@HOST/DATABASE")
 	}
 	c.database = text
 	return nil
+}
+
+func isSQL(address string) bool {
+	scheme, rest, _ := strings.Cut(address, ":")
+	if scheme == "sqlite" {
+		return rest != ""
+	}
+	return slices.Contains([]string{"postgres", "postgresql", "mysql", "mariadb"}, scheme) && strings.HasPrefix(rest, "//")
+}
+
+func sessions(field func(*config) *string) setFunc {
+	return func(c *config, text string) error {
+		if text != inDatabase && !isRedis(text) && !isSQL(text) {
+			return errors.New("is none of database, redis://HOST, rediss://HOST, redis+cluster://HOST,HOST and redis+sentinel://HOST,HOST/NAME")
+		}
+		*field(c) = text
+		return nil
+	}
 }
 
 func masterKeys(c *config, text string) error {

@@ -68,11 +68,11 @@ func (p *program) serve(ctx context.Context, c *config, started time.Time) (err 
 		return err
 	}
 	defer closeAll(public, admin)
-	svc, store, origin, err := openService(ctx, c, true)
+	svc, st, origin, err := openService(ctx, c, true)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+	defer func() { err = errors.Join(err, st.Close()) }()
 	handler, err := server.New(svc, c.server)
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func (p *program) serve(ctx context.Context, c *config, started time.Time) (err 
 	if admin != nil {
 		servers = append(servers, listening{adminServer(svc, log), admin})
 	}
-	b, err := newBanner(ctx, c, store, origin, public, admin)
+	b, err := newBanner(ctx, c, st.database, origin, public, admin)
 	if err != nil {
 		return err
 	}

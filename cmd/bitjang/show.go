@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -39,7 +40,25 @@ func (v *value) shown() string {
 	if v.secret && v.text != "" {
 		return "(set, not shown)"
 	}
+	if v.address {
+		return redacted(v.text)
+	}
 	return v.text
+}
+
+// redacted is an address without what may be secret in it: the password, and
+// parameters, in which one may stand as well.
+func redacted(address string) string {
+	scheme, rest, is := strings.Cut(address, "://")
+	if !is {
+		return address
+	}
+	rest, _, _ = strings.Cut(rest, "?")
+	if at := strings.LastIndex(rest, "@"); at >= 0 {
+		user, _, _ := strings.Cut(rest[:at], ":")
+		rest = user + ":xxxxx" + rest[at:]
+	}
+	return scheme + "://" + rest
 }
 
 func (p *program) printSettingsJSON(values []value) error {
@@ -79,10 +98,11 @@ it done before. It never goes back, and the release before this one works on.`,
 			if err != nil {
 				return fmt.Errorf("read the version of the database: %w", err)
 			}
-			fmt.Fprintf(p.out, "%s is up to date, at schema version %d\n", databasePath(c), version)
+			fmt.Fprintf(p.out, "%s is up to date, at schema version %d\n", databaseName(c), version)
 			return nil
 		},
 	}
 	addStoreSettings(cmd)
+	cmd.AddCommand(p.migrateSessionsCommand())
 	return cmd
 }

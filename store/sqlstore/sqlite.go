@@ -49,9 +49,9 @@ func openSQLite(ctx context.Context, s *Store, address string) error {
 	if err := makePrivate(path); err != nil {
 		return err
 	}
-	name := "file:" + (&url.URL{Path: path}).EscapedPath() + sqlitePragmas
+	s.file = "file:" + (&url.URL{Path: path}).EscapedPath() + sqlitePragmas
 	var err error
-	if s.writes, err = sql.Open("sqlite", name+"&_txlock=immediate"); err != nil {
+	if s.writes, err = sql.Open("sqlite", s.file+"&_txlock=immediate"); err != nil {
 		return err
 	}
 	s.writes.SetMaxOpenConns(1)
@@ -61,7 +61,7 @@ func openSQLite(ctx context.Context, s *Store, address string) error {
 	if s.writer, err = s.writes.Conn(ctx); err != nil {
 		return err
 	}
-	if s.reads, err = sql.Open("sqlite", name+"&_pragma=query_only(1)"); err != nil {
+	if s.reads, err = sql.Open("sqlite", s.file+"&_pragma=query_only(1)"); err != nil {
 		return err
 	}
 	s.reads.SetMaxOpenConns(2 * runtime.GOMAXPROCS(0))

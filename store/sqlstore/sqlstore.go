@@ -29,6 +29,7 @@ type Store struct {
 	stmts   statements
 	timeout time.Duration // of every call
 
+	file     string               // SQLite: what its driver opens
 	queue    *gather[sqliteWrite] // SQLite: every write
 	confirms *gather[*confirming] // the others: the usual refresh
 }
