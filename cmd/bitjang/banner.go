@@ -36,7 +36,7 @@ func (b *banner) print(w io.Writer, took time.Duration) {
 	if b.admin != "" {
 		line("metrics", "http://%s/metrics", b.admin)
 	}
-	line("database", "%s (schema version %d)", databaseName(b.config), b.tables)
+	line("database", "%s (schema version %d)", b.database(), b.tables)
 	if b.sessions != inDatabase {
 		line("sessions", "%s", redacted(b.sessions))
 	}
@@ -74,6 +74,13 @@ Paste this into another terminal:
   %s session list --ended   # and this says why
 
 `
+
+func (b *banner) database() string {
+	if path := databasePath(b.config); path != "" {
+		return absolute(path)
+	}
+	return databaseName(b.config)
+}
 
 func (b *banner) masterKeyLine() string {
 	switch {

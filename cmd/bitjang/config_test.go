@@ -204,11 +204,14 @@ BITJANG_ISSUER http://localhost:8080
 BITJANG_AUDIENCE
 BITJANG_DATA_DIR ./bitjang-data
 BITJANG_DATABASE
+BITJANG_SESSIONS database
+BITJANG_SESSIONS_ALSO
 BITJANG_MASTER_KEY
 BITJANG_MASTER_KEY_FILE
 BITJANG_ACCESS_TTL 10m
 BITJANG_REFRESH_TTL 336h
 BITJANG_SESSION_TTL 2160h
+BITJANG_SESSION_RETENTION 720h
 BITJANG_ROTATION_GRACE 30s
 BITJANG_SESSION_LIMIT 0
 BITJANG_ON_REUSE revoke
@@ -237,6 +240,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"renewal: off\nsignup: closed\nsignup_reveal_existing: on\nalgorithm: EdDSA\nkey_rotation: 6h\nkey_publication: 5h\n" +
 		"trusted_proxies: [10.0.0.0/8, '::1/128']\ncors_origins: https://c.example\nlogin_url: https://l.example/in\n" +
 		"password_memory: 8192\npassword_time: 3\npassword_workers: 4\nlog_level: warn\nlog_format: json\nshutdown_timeout: 7s\n" +
+		"session_retention: 9h\nsessions: redis://localhost\nsessions_also: database\n" +
 		"database: sqlite:x.db\nmaster_key: " + strings.Repeat("ab", 32) + "\n"
 	if got := strings.Count(file, "\n"); got != len(settings) {
 		t.Fatalf("the file sets %d of %d settings", got, len(settings))
@@ -268,7 +272,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 // fields is a config in a form that cmp compares.
 func fields(c *config) []any {
 	return []any{
-		c.listen, c.adminListen, c.dataDir, c.database, len(c.masterKeys), c.masterKeyFile, c.logLevel, c.logJSON, c.shutdownTimeout,
+		c.listen, c.adminListen, c.dataDir, c.database, c.sessions, c.sessionsAlso, c.service.SessionRetention, len(c.masterKeys), c.masterKeyFile, c.logLevel, c.logJSON, c.shutdownTimeout,
 		c.service.Issuer, c.service.Audience, c.service.AccessTTL, c.service.RefreshTTL, c.service.SessionTTL, c.service.RotationGrace,
 		c.service.SessionLimit, c.service.OnReuse, c.service.OnRollback, c.service.NoRenewal, c.service.SignupClosed,
 		c.service.SignupRevealExisting, c.service.Algorithm, c.service.KeyRotation, c.service.KeyPublication,

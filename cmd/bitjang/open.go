@@ -97,7 +97,7 @@ func databasePath(c *config) string {
 // databaseName is the database as people may see it.
 func databaseName(c *config) string {
 	if path := databasePath(c); path != "" {
-		return absolute(path)
+		return path
 	}
 	return redacted(c.database)
 }

@@ -66,6 +66,7 @@ func Restore(ctx context.Context, backup, address string) (kept string, err erro
 		return "", fmt.Errorf("sqlstore: restore: %w", errors.Join(err, os.Remove(draft)))
 	}
 	if kept, err = setAside(ctx, path); err == nil {
+		_ = os.Remove(path + "-shm") // an index of the log that is gone too
 		err = os.Rename(draft, path)
 	}
 	if err != nil {
