@@ -155,14 +155,22 @@ func (b *bitjang) wantAlive(t *testing.T, session string) {
 // verdicts reads how many refresh tokens came back, by verdict, since the start.
 func (b *bitjang) verdicts(t *testing.T) map[string]int {
 	t.Helper()
-	resp, err := http.Get("http://" + b.admin + "/metrics")
+	counts, err := b.readVerdicts()
 	if err != nil {
 		t.Fatalf("read metrics: %v", err)
+	}
+	return counts
+}
+
+func (b *bitjang) readVerdicts() (map[string]int, error) {
+	resp, err := http.Get("http://" + b.admin + "/metrics")
+	if err != nil {
+		return nil, err
 	}
 	defer resp.Body.Close()
 	var body bytes.Buffer
 	if _, err := body.ReadFrom(resp.Body); err != nil {
-		t.Fatalf("read metrics: %v", err)
+		return nil, err
 	}
 	counts := map[string]int{}
 	for line := range strings.Lines(body.String()) {
@@ -172,5 +180,5 @@ func (b *bitjang) verdicts(t *testing.T) map[string]int {
 			counts[name] = int(n)
 		}
 	}
-	return counts
+	return counts, nil
 }

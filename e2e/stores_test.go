@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,7 +13,6 @@ import (
 
 	"github.com/bitjang/bitjang/internal/servers"
 )
-
 
 // storeKind is a database server and the setting that names it.
 type storeKind struct {
@@ -124,4 +125,57 @@ func TestSessionsMoveBetweenStoresUnderLoad(t *testing.T) {
 	extra := newClient(t, b.url(""))
 	extra.refresh(t, idle.Refresh)
 	l.wantNobodyOutBut(t, 1)
+}
+
+// TestEachStoreAwayInMixedMode has users in PostgreSQL and sessions in Redis,
+// and takes one away after the other.
+func TestEachStoreAwayInMixedMode(t *testing.T) {
+	t.Parallel()
+	postgres, redis := servers.Own(t, storeKinds[0].start), servers.Own(t, storeKinds[2].start)
+	b := startBitjang(t, "BITJANG_DATABASE="+postgres.URL()+"&timeout=1s", "BITJANG_SESSIONS="+redis.URL()+"?timeout=1s")
+	c := newClient(t, b.url(""))
+	held := c.refresh(t, c.login(t).Refresh)
+	credentials := map[string]string{"identifier": email, "password": password}
+
+	if err := postgres.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	held = c.refresh(t, held.Refresh) // needs no user
+	if got := c.asks(t, "/v1/sessions", held.Access); got != http.StatusOK {
+		t.Errorf("list the sessions without PostgreSQL: got %d, want 200", got)
+	}
+	c.wantUnavailable(t, "/v1/login", credentials)
+	if err := postgres.Resume(); err != nil {
+		t.Fatal(err)
+	}
+
+	if err := redis.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	c.wantUnavailable(t, "/v1/refresh", map[string]string{"refresh_token": held.Refresh})
+	c.wantUnavailable(t, "/v1/login", credentials)
+	if err := redis.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	b.until(t, "wait for the stores", func() error { return expect(http.Get(b.url("/readyz"))) })
+	held = c.refresh(t, held.Refresh)
+	c.login(t)
+	b.wantAlive(t, held.Session)
+}
+
+// wantUnavailable checks for a 503 that says when to come again.
+func (c *client) wantUnavailable(t *testing.T, path string, body map[string]string) {
+	t.Helper()
+	payload, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := c.http.Post(c.base+path, "application/json", bytes.NewReader(payload))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("POST %s with a store away: got %d, Retry-After %q; want 503 with Retry-After", path, resp.StatusCode, resp.Header.Get("Retry-After"))
+	}
 }
