@@ -107,6 +107,7 @@ type session struct {
 	// When the first request to end it was sent, and when one was answered with
 	// success; 0: none.
 	ending, ended time.Duration
+	coveted       bool // it will be robbed
 	robbery       *robbery
 	refused       bool // the owner knows that it is over
 	forgetful     bool // the owner loses an answer and comes back after the grace

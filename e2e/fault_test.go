@@ -38,9 +38,7 @@ type arena struct {
 	settings [nodes][]string
 	wires    []*wire // between the nodes and the store, if anything is
 	faults   []fault
-	// lossy: it may lose refreshes that it has answered, in a fault marked so.
-	lossy bool
-	logs  func() string // what the store's servers logged last
+	logs     func() string // what the store's servers logged last
 }
 
 func TestFault(t *testing.T) {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"crypto/rand"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -65,11 +66,26 @@ func confirmMissing(t *testing.T, st sessionStore) {
 	is(t, err, bitjang.ErrConflict)
 }
 
+// confirmOneWinner has others confirm sessions of their own at the same time,
+// so that a store which gathers what is waiting gathers rivals too.
 func confirmOneWinner(t *testing.T, st sessionStore) {
 	s := insert(t, st, randomSession("u"))
+	const rivals, bystanders = 32, 96
+	others := make([]bitjang.Session, bystanders)
+	for i := range others {
+		others[i] = insert(t, st, randomSession(fmt.Sprint("user ", i)))
+	}
 	for round := range 8 {
 		var winner atomic.Pointer[bitjang.Session]
-		wins := race(t, 32, func(int) error {
+		wins := race(t, rivals+bystanders, func(i int) error {
+			if i >= rivals {
+				got, err := st.ConfirmSession(t.Context(), confirmation(others[i-rivals]))
+				if err != nil {
+					t.Errorf("a bystander: got %v, want success", err)
+				}
+				others[i-rivals] = got
+				return bitjang.ErrConflict // not counted
+			}
 			got, err := st.ConfirmSession(t.Context(), confirmation(s))
 			if err == nil {
 				winner.Store(&got)
