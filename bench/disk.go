@@ -34,7 +34,7 @@ type stores struct {
 }
 
 func (b *bench) openStores(ctx context.Context) (*stores, error) {
-	s := &stores{now: time.Now().UTC().Truncate(time.Millisecond)}
+	s := &stores{now: thisMillisecond()}
 	err := errors.Join(s.openStore(ctx, filepath.Join(b.dir, "store.db"), b.most()),
 		s.openRaw(ctx, filepath.Join(b.dir, "raw.db"), b.most()))
 	if err == nil {
@@ -52,7 +52,7 @@ func (s *stores) openStore(ctx context.Context, path string, rows int) (err erro
 		return err
 	}
 	for range rows {
-		sess := newSession(s.now)
+		sess := newSession(s.now, newUserID())
 		if err := s.store.InsertSession(ctx, sess); err != nil {
 			return err
 		}
@@ -96,9 +96,7 @@ func (s *stores) close() {
 // confirm is one durable refresh in the store.
 func (s *stores) confirm(caller int) error {
 	sess := &s.sessions[caller]
-	c := bitjang.Confirmation{ID: sess.ID, Generation: sess.Generation + 1, Parent: sess.Nonce, Now: s.now, IdleExpiresAt: sess.IdleExpiresAt}
-	_, _ = rand.Read(c.Nonce[:]) // never fails
-	moved, err := s.store.ConfirmSession(context.Background(), c)
+	moved, err := s.store.ConfirmSession(context.Background(), nextConfirmation(sess, s.now))
 	if err == nil {
 		*sess = moved
 	}

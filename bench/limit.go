@@ -145,8 +145,8 @@ func (s *limitServer) issue() ([]byte, error) {
 
 // startLimit runs the limit server, with an answer of Bitjang's as its sample,
 // and gives it as many callers.
-func (b *bench) startLimit(ctx context.Context) (*process, error) {
-	sample, err := b.callers[0].refresh(0)
+func (b *bench) startLimit(ctx context.Context, one *caller) (*process, error) {
+	sample, err := one.refresh(0)
 	if err != nil {
 		return nil, fmt.Errorf("sample refresh: %w", err)
 	}

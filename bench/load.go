@@ -84,45 +84,57 @@ func (b *bench) insert(ctx context.Context, n int) (err error) {
 	if err != nil {
 		return err
 	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	var left atomic.Int64
-	left.Store(int64(n))
-	errs := make(chan error, 64)
-	for range cap(errs) {
-		go func() {
-			var err error
-			for err == nil && left.Add(-1) >= 0 {
-				err = store.InsertSession(ctx, newSession(now))
-			}
-			errs <- err
-		}()
+	now := thisMillisecond()
+	err = inParallel(n, 64, func(int) error { return store.InsertSession(ctx, newSession(now, newUserID())) })
+	if err != nil {
+		err = fmt.Errorf("insert sessions: %w", err)
 	}
-	for range cap(errs) {
-		if e := <-errs; e != nil {
-			err = fmt.Errorf("insert sessions: %w", e)
-		}
-	}
-	if e := store.Close(); err == nil {
-		err = e
-	}
-	return err
+	return errors.Join(err, store.Close())
 }
 
-// newSession is a usual one, somewhere in its life.
-func newSession(now time.Time) bitjang.Session {
+// inParallel does something n times from many goroutines, up to the first error
+// of each.
+func inParallel(n, goroutines int, do func(i int) error) error {
+	var next atomic.Int64
+	errs := make([]error, goroutines)
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			for errs[g] == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				errs[g] = do(i)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// thisMillisecond is now at the precision of the stores.
+func thisMillisecond() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+// newUserID is a UUID, as users have.
+func newUserID() string {
+	var user [16]byte
+	_, _ = rand.Read(user[:]) // never fails
+	return bitjang.SessionID(user).String()
+}
+
+// newSession is a usual one, somewhere in its life. Its address and User-Agent
+// are those of our callers, so that a refresh has nothing to note.
+func newSession(now time.Time, user string) bitjang.Session {
 	s := bitjang.Session{
-		ClientID: "bitjang", Version: 9,
+		ID: bitjang.NewSessionID(user), UserID: user, ClientID: "bitjang", Version: 9,
 		CreatedAt: now.Add(-240 * time.Hour), LastSeenAt: now, IdleExpiresAt: now.Add(336 * time.Hour), ExpiresAt: now.Add(1920 * time.Hour),
 		AuthTime: now.Add(-240 * time.Hour), AMR: []string{"pwd"}, ACR: "aal1",
 		IP: netip.AddrFrom4([4]byte{127, 0, 0, 1}),
 	}
 	s.Device.UserAgent = userAgent
 	s.Generation, s.ConfirmedAt, s.ChildAt = 8, now, now
-	_, _ = rand.Read(s.ID[:]) // never fails
-	_, _ = rand.Read(s.Nonce[:])
+	_, _ = rand.Read(s.Nonce[:]) // never fails
 	_, _ = rand.Read(s.Parent[:])
-	var user [16]byte
-	_, _ = rand.Read(user[:])
-	s.UserID = bitjang.SessionID(user).String() // a UUID, as users have
 	return s
 }

@@ -23,6 +23,12 @@ type load struct {
 	// it is the same process.
 	Generator float64 `json:"generator_cpus"`
 	RSS       float64 `json:"rss_mb"`
+	// Done counts all that went well, in the warm-up too.
+	Done int `json:"done"`
+	// StoreCPU is milliseconds of processor time per operation, of the database
+	// server; Log is bytes that were written for durability. 0 if unknown.
+	StoreCPU float64 `json:"store_cpu_ms_per_operation,omitempty"`
+	Log      float64 `json:"log_bytes_per_operation,omitempty"`
 
 	first error
 }
@@ -74,6 +80,7 @@ func closedLoop(ctx context.Context, c contestant, callers int, length time.Dura
 // tally is what one caller saw.
 type tally struct {
 	took   []time.Duration
+	done   int
 	errors int
 	first  error
 }
@@ -96,6 +103,9 @@ func (t *tally) fill(phase *atomic.Int32, op func() error) {
 			time.Sleep(time.Millisecond) // a broken server must not make us spin
 		case before == counting && phase.Load() == counting:
 			t.took = append(t.took, took)
+			t.done++
+		default:
+			t.done++
 		}
 	}
 }
@@ -107,6 +117,7 @@ func sum(tallies []tally, length time.Duration) load {
 	for _, t := range tallies {
 		all = append(all, t.took...)
 		l.Errors += t.errors
+		l.Done += t.done
 		if l.first == nil {
 			l.first = t.first
 		}

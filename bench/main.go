@@ -12,22 +12,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
-
-// options are the flags.
-type options struct {
-	duration time.Duration
-	rounds   int
-	callers  []int
-	sessions int
-	starts   int
-	out      string
-	profile  string
-}
 
 func main() {
 	if isLimitServer() {
@@ -50,32 +37,6 @@ func exit(err error) {
 	os.Exit(1)
 }
 
-func parseFlags(args []string) (options, error) {
-	var opt options
-	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.DurationVar(&opt.duration, "duration", 5*time.Second, "length of one measurement")
-	f.IntVar(&opt.rounds, "rounds", 3, "how often everything is measured")
-	callers := f.String("callers", "1,16,64", "numbers of callers at once")
-	f.IntVar(&opt.sessions, "sessions", 100_000, "sessions in the database")
-	f.IntVar(&opt.starts, "starts", 10, "how often the server is started to time it")
-	f.StringVar(&opt.out, "out", "bench/results", "directory for the results")
-	f.StringVar(&opt.profile, "profile", "", "after the measurements, write a CPU profile of the server under the most callers to this file")
-	if err := f.Parse(args); err != nil {
-		return opt, err
-	}
-	for word := range strings.SplitSeq(*callers, ",") {
-		n, err := strconv.Atoi(word)
-		if err != nil || n < 1 {
-			return opt, fmt.Errorf("-callers: %q is no number of callers", word)
-		}
-		opt.callers = append(opt.callers, n)
-	}
-	if opt.duration < 10*time.Millisecond || opt.rounds < 1 || opt.starts < 1 || f.NArg() > 0 {
-		return opt, errors.New("-duration, -rounds and -starts must be positive, and there are no arguments")
-	}
-	return opt, nil
-}
-
 // bench is one run.
 type bench struct {
 	options
@@ -87,26 +48,54 @@ type bench struct {
 	results  results
 }
 
-func run(ctx context.Context, opt options, out io.Writer) error {
-	began := time.Now()
+// newBench builds Bitjang and a place to work in, which close removes.
+func newBench(ctx context.Context, opt options, out io.Writer) (*bench, error) {
 	b := &bench{options: opt, progress: out}
 	root, err := moduleRoot(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	b.dir, err = os.MkdirTemp(root+"/bench", ".work-")
+	if b.dir, err = os.MkdirTemp(root+"/bench", ".work-"); err != nil {
+		return nil, err
+	}
+	if b.results.Environment, err = describe(ctx, root, b.dir); err == nil {
+		err = b.build(ctx, root)
+	}
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *bench) close() { _ = os.RemoveAll(b.dir) } // what stays is in .gitignore
+
+// run makes the reports that were asked for.
+func run(ctx context.Context, opt options, out io.Writer) error {
+	reports := map[string][]func(context.Context, options, io.Writer) error{
+		"":         {runEmbedded, runStores},
+		"embedded": {runEmbedded},
+		"stores":   {runStores},
+		"scale":    {runScale},
+	}
+	for _, report := range reports[opt.report] {
+		if err := report(ctx, opt, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runEmbedded measures Bitjang with its embedded database, and what does not
+// depend on the database.
+func runEmbedded(ctx context.Context, opt options, out io.Writer) error {
+	began := time.Now()
+	b, err := newBench(ctx, opt.withDefaults(100_000, 1, 16, 64), out)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(b.dir)
-	b.results.Environment, err = describe(ctx, root, b.dir)
-	if err != nil {
-		return err
-	}
-	for _, step := range []func(context.Context) error{
-		func(ctx context.Context) error { return b.build(ctx, root) },
-		b.load, b.startUp, b.measure, b.takeProfile,
-	} {
+	defer b.close()
+	for _, step := range []func(context.Context) error{b.load, b.startUp, b.measure, b.takeProfile} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -117,10 +106,7 @@ func run(ctx context.Context, opt options, out io.Writer) error {
 	if err := b.results.write(out, opt.out, began); err != nil {
 		return err
 	}
-	if n := b.results.errors(); n > 0 {
-		return fmt.Errorf("%d operations failed: the figures are worth nothing", n)
-	}
-	return nil
+	return b.results.verdict()
 }
 
 func (b *bench) say(format string, args ...any) {
@@ -150,7 +136,7 @@ func (b *bench) measure(ctx context.Context) error {
 	if err := b.memory(ctx, server); err != nil {
 		return err
 	}
-	limit, err := b.startLimit(ctx)
+	limit, err := b.startLimit(ctx, b.callers[0])
 	if err != nil {
 		return err
 	}

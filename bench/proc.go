@@ -66,23 +66,32 @@ func readUsage(pid int) (u usage, err error) {
 	return u, err
 }
 
-// cpuTime reads utime and stime, fields 14 and 15, in hundredths of a second
-// (proc(5)). The second field is a name in parentheses and may hold anything.
+// cpuTime is the processor time of a process, in steps of a hundredth of a second.
 func cpuTime(pid int) (time.Duration, error) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	fields, err := statFields(pid)
 	if err != nil {
 		return 0, err
 	}
-	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
-	}
-	user, err1 := strconv.Atoi(fields[11])
-	system, err2 := strconv.Atoi(fields[12])
+	user, err1 := strconv.Atoi(fields[11])   // utime
+	system, err2 := strconv.Atoi(fields[12]) // stime
 	if err1 != nil || err2 != nil {
 		return 0, fmt.Errorf("/proc/%d/stat holds no numbers", pid)
 	}
 	return time.Duration(user+system) * 10 * time.Millisecond, nil
+}
+
+// statFields are those of /proc/PID/stat from the third on (proc(5)). The second
+// is a name in parentheses and may hold anything.
+func statFields(pid int) ([]string, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil, err
+	}
+	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
+	if len(fields) < 15 {
+		return nil, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
+	}
+	return fields, nil
 }
 
 // machineTime is the processor time that the whole machine has spent so far, and

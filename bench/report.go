@@ -63,22 +63,43 @@ func (r *results) write(out io.Writer, dir string, began time.Time) error {
 		return err
 	}
 	name := filepath.Join(dir, began.Format("2006-01-02"))
-	tables := []*table{r.loadTable(), r.ratioTable(), r.aimTable(), r.otherTable(), r.environmentTable()}
-	var page strings.Builder
-	fmt.Fprintf(&page, "# Benchmark of %s\n\n%s\n\n![Operations per second](%s.svg)\n", began.Format("2006-01-02"), intro, filepath.Base(name))
-	for _, t := range tables {
-		t.write(&page, true)
-		t.write(out, false)
+	p := page{
+		title:  "Benchmark of " + began.Format("2006-01-02"),
+		plot:   filepath.Base(name) + ".svg",
+		tables: []*table{r.loadTable(), r.ratioTable(), r.aimTable(), r.otherTable(), r.environmentTable()},
+		notes:  r.notes(),
 	}
-	fmt.Fprintf(&page, "\n%s\n", r.notes())
-	fmt.Fprintf(out, "\n%s\n\n%s.md, .json and .svg written.\n", r.notes(), name)
-	if err := os.WriteFile(name+".md", []byte(page.String()), 0o644); err != nil {
+	if err := p.write(out, name+".md"); err != nil {
 		return err
 	}
 	if err := os.WriteFile(name+".svg", []byte(r.plot()), 0o644); err != nil {
 		return err
 	}
 	return writeJSON(name+".json", r)
+}
+
+// page is a report.
+type page struct {
+	title  string
+	plot   string // a file, or ""
+	tables []*table
+	notes  string
+}
+
+// write prints the report and makes it a file.
+func (p page) write(out io.Writer, file string) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "# %s\n\n%s\n", p.title, intro)
+	if p.plot != "" {
+		fmt.Fprintf(&text, "\n![Operations per second](%s)\n", p.plot)
+	}
+	for _, t := range p.tables {
+		t.write(&text, true)
+		t.write(out, false)
+	}
+	fmt.Fprintf(&text, "\n%s\n", p.notes)
+	fmt.Fprintf(out, "\n%s\n\n%s written.\n", p.notes, file)
+	return os.WriteFile(file, []byte(text.String()), 0o644)
 }
 
 const intro = "Medians of the rounds, with the least and the greatest in parentheses. [README.md](../README.md) says what each row means and how to repeat it."
@@ -88,10 +109,15 @@ func (r *results) notes() string {
 Of the %s sessions %s were opened by logging in, and only those can be refreshed; the others were written straight
 into the table. Logging in used cheap password hashes (%s). Both servers answer with %d bytes.`,
 		r.Environment.Cores, thousands(float64(r.Sessions)), thousands(float64(r.Logins)), "8 MiB, one pass", r.AnswerBytes)
-	if others := r.Environment.Others; others > quiet {
-		text += fmt.Sprintf("\nOther programs took %.2f processors while this was measured: do not quote these figures.", others)
+	return text + r.Environment.warning()
+}
+
+// warning is about others that were at work.
+func (e environment) warning() string {
+	if e.Others <= quiet {
+		return ""
 	}
-	return text
+	return fmt.Sprintf("\nOther programs took %.2f processors while this was measured: do not quote these figures.", e.Others)
 }
 
 // quiet is how many processors others may take: the kernel's own work for us
@@ -125,9 +151,11 @@ func (r *results) ratioTable() *table {
 	return t
 }
 
-func (r *results) aimTable() *table {
+func (r *results) aimTable() *table { return aimTable(r.Aims) }
+
+func aimTable(aims []aim) *table {
 	t := &table{title: "Aims", head: []string{"what", "aim", "figure", ""}}
-	for _, a := range r.Aims {
+	for _, a := range aims {
 		t.add(a.What, a.Aim, a.Figure, a.verdict())
 	}
 	return t
@@ -154,15 +182,16 @@ func (r *results) otherTable() *table {
 	return t
 }
 
-func (r *results) environmentTable() *table {
-	e := r.Environment
+func (r *results) environmentTable() *table { return r.Environment.table(r.Took, r.Settings) }
+
+func (e environment) table(took, settings string) *table {
 	t := &table{title: "Environment", head: []string{"", ""}}
-	t.add("date", e.Date+", took "+r.Took)
+	t.add("date", e.Date+", took "+took)
 	t.add("processor", fmt.Sprintf("%s, %d cores", e.CPU, e.Cores))
 	t.add("Go, Linux, file system", e.Go+", "+e.Kernel+", "+e.Disk)
 	t.add("revision", e.Revision)
 	t.add("load average before", e.Load)
 	t.add("processors taken by others meanwhile", number(e.Others, 2))
-	t.add("measured", r.Settings)
+	t.add("measured", settings)
 	return t
 }

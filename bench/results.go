@@ -37,10 +37,10 @@ type results struct {
 	Sessions    int         `json:"sessions"`
 	Logins      int         `json:"sessions_logged_in"`
 	AnswerBytes int         `json:"answer_bytes"`
-	Loads       []*measured `json:"loads"`
-	Cached      verifying   `json:"verification_cached"`
-	Uncached    verifying   `json:"verification_uncached"`
-	Disk        struct {
+	figures
+	Cached   verifying `json:"verification_cached"`
+	Uncached verifying `json:"verification_uncached"`
+	Disk     struct {
 		SyncMS         series `json:"append_4k_fdatasync_ms"`
 		GroupedAppends series `json:"appends_of_256_bytes_64_per_fdatasync_per_second"`
 		GroupedUpdates series `json:"raw_driver_64_updates_per_commit_per_second"`
@@ -56,6 +56,11 @@ type results struct {
 		PerSecond float64 `json:"random_sessions_per_second"`
 	} `json:"memory"`
 	Aims []aim `json:"aims"`
+}
+
+// figures are what closed loops came to.
+type figures struct {
+	Loads []*measured `json:"loads"`
 }
 
 // measured is one contestant at one number of callers, round by round.
@@ -86,7 +91,7 @@ func (a aim) verdict() string {
 	return "missed"
 }
 
-func (r *results) add(name string, callers int, l load) {
+func (r *figures) add(name string, callers int, l load) {
 	m := r.find(name, callers)
 	if m == nil {
 		m = &measured{Name: name, Callers: callers}
@@ -95,7 +100,7 @@ func (r *results) add(name string, callers int, l load) {
 	m.Rounds = append(m.Rounds, l)
 }
 
-func (r *results) find(name string, callers int) *measured {
+func (r *figures) find(name string, callers int) *measured {
 	for _, m := range r.Loads {
 		if m.Name == name && m.Callers == callers {
 			return m
@@ -130,15 +135,23 @@ func cpu(l load) float64       { return l.CPU }
 func generator(l load) float64 { return l.Generator }
 func rss(l load) float64       { return l.RSS }
 
-func (r *results) errors() (n int) {
+func (r *figures) errors() (n int) {
 	for _, m := range r.Loads {
 		n += m.errors()
 	}
 	return n
 }
 
+// verdict is an error if anything failed.
+func (r *figures) verdict() error {
+	if n := r.errors(); n > 0 {
+		return fmt.Errorf("%d operations failed: the figures are worth nothing", n)
+	}
+	return nil
+}
+
 // callers are the numbers measured, in order.
-func (r *results) callers() []int {
+func (r *figures) callers() []int {
 	var out []int
 	for _, m := range r.Loads {
 		if !slices.Contains(out, m.Callers) {
@@ -150,7 +163,7 @@ func (r *results) callers() []int {
 }
 
 // ratio of one contestant to another, round by round.
-func (r *results) ratio(name, to string, callers int) series {
+func (r *figures) ratio(name, to string, callers int) series {
 	return r.find(name, callers).get(perSecond).over(r.find(to, callers).get(perSecond))
 }
 

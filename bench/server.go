@@ -42,7 +42,7 @@ func (b *bench) build(ctx context.Context, root string) error {
 	return b.configure(ctx)
 }
 
-// configure settles where the server listens. Password hashes are cheap,
+// configure settles where the callers find the server. Password hashes are cheap,
 // because logging in only prepares; nothing else is made lighter.
 func (b *bench) configure(ctx context.Context) error {
 	address, err := freeAddress()
@@ -50,7 +50,7 @@ func (b *bench) configure(ctx context.Context) error {
 		return err
 	}
 	b.settings = []string{
-		"BITJANG_LISTEN=" + address, "BITJANG_ISSUER=http://" + address, "BITJANG_DATA_DIR=" + filepath.Join(b.dir, "data"),
+		"BITJANG_DATA_DIR=" + filepath.Join(b.dir, "data"),
 		"BITJANG_LOG_LEVEL=warn", "BITJANG_PASSWORD_MEMORY=8192", "BITJANG_PASSWORD_TIME=1",
 	}
 	// A variable that the server does not know is an error to it.
@@ -84,14 +84,19 @@ type process struct {
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// start runs Bitjang and waits until it is ready.
+// start runs Bitjang for the callers and waits until it is ready.
 func (b *bench) start(ctx context.Context, more ...string) (*process, error) {
 	for _, c := range b.callers {
 		c.hangUp()
 	}
-	p := &process{cmd: exec.CommandContext(ctx, b.binary, "serve"), address: b.callers[0].address}
+	return b.startAt(ctx, b.callers[0].address, more...)
+}
+
+// startAt runs Bitjang at an address and waits until it is ready.
+func (b *bench) startAt(ctx context.Context, address string, more ...string) (*process, error) {
+	p := &process{cmd: exec.CommandContext(ctx, b.binary, "serve"), address: address}
 	p.cmd.Dir = b.dir // no bitjang.yaml there
-	p.cmd.Env = slices.Concat([]string{"HOME=" + b.dir}, b.settings, more)
+	p.cmd.Env = slices.Concat([]string{"HOME=" + b.dir, "BITJANG_LISTEN=" + address, "BITJANG_ISSUER=http://" + address}, b.settings, more)
 	p.cmd.Stderr = &p.errs
 	began := time.Now()
 	if err := p.cmd.Start(); err != nil {
@@ -184,16 +189,21 @@ func (b *bench) takeProfile(ctx context.Context) error {
 		return err
 	}
 	defer server.stop()
+	return b.profileTo(ctx, b.profile, admin, contestant{nameBitjang, func(i int) error { return b.callers[i].refreshOwn() }, server.pid()})
+}
+
+// profileTo writes a CPU profile of the server behind an admin listener, while
+// the callers keep it busy.
+func (b *bench) profileTo(ctx context.Context, file, admin string, c contestant) error {
 	done := make(chan error, 1)
 	go func() {
-		done <- fetch(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", admin, max(1, int(b.duration.Seconds()))), b.profile)
+		done <- fetch(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", admin, max(1, int(b.duration.Seconds()))), file)
 	}()
-	c := contestant{nameBitjang, func(i int) error { return b.callers[i].refreshOwn() }, server.pid()}
-	_, err = closedLoop(ctx, c, b.most(), b.duration+time.Second)
+	_, err := closedLoop(ctx, c, b.most(), b.duration+time.Second)
 	if err := <-done; err != nil {
 		return err
 	}
-	b.say("profile: go tool pprof -top -cum %s", b.profile)
+	b.say("profile: go tool pprof -top -cum %s", file)
 	return err
 }
 

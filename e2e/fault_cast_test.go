@@ -23,7 +23,7 @@ const (
 // enroll makes the users and their sessions.
 func (s *storm) enroll() {
 	s.t.Helper()
-	count := max(*faultClients/perUser, 20) * perUser
+	count := max(*faultClients/perUser, 40) * perUser
 	s.hammers = hammers
 	for i := range count + hammers {
 		user := i / perUser

@@ -110,6 +110,7 @@ type session struct {
 	coveted       bool // it will be robbed
 	robbery       *robbery
 	refused       bool // the owner knows that it is over
+	survived      bool // its tokens were good after its end
 	forgetful     bool // the owner loses an answer and comes back after the grace
 }
 

@@ -2,7 +2,17 @@ module github.com/bitjang/bitjang/e2e
 
 go 1.26.4
 
-require github.com/caddyserver/caddy/v2 v2.11.9
+require (
+	github.com/Shopify/toxiproxy/v2 v2.5.0
+	github.com/anishathalye/porcupine v1.3.1
+	github.com/caddyserver/caddy/v2 v2.11.9
+	github.com/rs/zerolog v1.28.0
+)
+
+require (
+	github.com/gorilla/mux v1.8.0 // indirect
+	gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7 // indirect
+)
 
 require (
 	cel.dev/cel-go v0.32.0 // indirect
