@@ -179,3 +179,25 @@ func (c *client) wantUnavailable(t *testing.T, path string, body map[string]stri
 		t.Errorf("POST %s with a store away: got %d, Retry-After %q; want 503 with Retry-After", path, resp.StatusCode, resp.Header.Get("Retry-After"))
 	}
 }
+
+// TestCheckWarnsOfARedisThatLosesSessions tries one that throws away what does
+// not fit and writes nothing to disk, and a usual one.
+func TestCheckWarnsOfARedisThatLosesSessions(t *testing.T) {
+	t.Parallel()
+	careless := servers.Own(t, func(ctx context.Context) (*servers.Server, error) {
+		return servers.Redis(ctx, servers.RedisOptions{AppendFsync: "no", Extra: "maxmemory 64mb\nmaxmemory-policy allkeys-lru\nappendonly no\nsave \"\"\n"})
+	})
+	careful := servers.Own(t, func(ctx context.Context) (*servers.Server, error) {
+		return servers.Redis(ctx, servers.RedisOptions{AppendFsync: "always"})
+	})
+	b := startBitjang(t, "BITJANG_SESSIONS="+careful.URL())
+	if out := string(b.cli(t, "", "check")); strings.Contains(out, "warning") {
+		t.Errorf("got %s, want no warning", out)
+	}
+	out := string(b.cli(t, "", "check", "--sessions", careless.URL()))
+	for _, want := range []string{"throws away live sessions", "set maxmemory-policy noeviction", "keeps nothing on disk", "set appendonly yes"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("got %s, want it to say %q", out, want)
+		}
+	}
+}
