@@ -151,25 +151,37 @@ func skipText(r *bufio.Reader) error {
 	return err
 }
 
-// TestMemory says what a session costs.
+// TestMemory says what a session costs, and fails when that grows out of hand.
 func TestMemory(t *testing.T) {
-	server := servers.NeedRedis(t)
 	for _, each := range []int{1, 3} {
-		s := opened(t, server.URL())
+		server := servers.Own(t, func(ctx context.Context) (*servers.Server, error) { return servers.Redis(ctx, servers.RedisOptions{}) })
+		s, err := Open(t.Context(), server.URL(), Options{})
+		must(t, err)
+		defer s.Close()
 		used := func() int {
 			i, err := s.askInfo(t.Context(), s.client)
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			return i.number("used_memory")
+		}
+		usage := func(key string) int64 {
+			n, err := s.client.Do(t.Context(), s.client.B().MemoryUsage().Key(key).Samples(0).Build()).AsInt64()
+			must(t, err)
+			return n
 		}
 		const n = 9999
 		before := used()
+		var last bitjang.Session
 		for i := range n {
-			if err := s.InsertSession(t.Context(), usual(userID(i/each))); err != nil {
-				t.Fatal(err)
-			}
+			last = usual(userID(i / each))
+			must(t, s.InsertSession(t.Context(), last))
 		}
-		t.Logf("%d of each user: %d bytes a session", each, (used()-before)/n)
+		part := partOf(last.ID[0])
+		a := (used() - before) / n
+		t.Logf("%d of each user: %d bytes a session; record %d, user's index %d, sweep set %d", each, a,
+			usage(s.keys.record(last.ID)), usage(s.keys.indexes(part)+last.UserID),
+			usage(s.keys.sweep(part))/max(1, count(t, s, s.keys.sweep(part))))
+		if a > 1000 {
+			t.Errorf("got %d bytes a session, want at most 1000", a)
+		}
 	}
 }

@@ -196,8 +196,8 @@ func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 const sweepStep = 200
 
 // eachPart runs clean on one part after the other, each until it finds less
-// than it may look at, until limit is used up. It begins where the last one ran
-// out, so that no part starves.
+// than it may look at, until limit is used up. It begins behind the part at
+// which the last one ran out: one with endless work must not starve the others.
 func (s *Store) eachPart(limit int, clean func(part, limit int) (used int, err error)) error {
 	first := s.swept.Load()
 	for i := uint32(0); i < parts && limit > 0; {
@@ -211,7 +211,7 @@ func (s *Store) eachPart(limit int, clean func(part, limit int) (used int, err e
 		if used < step {
 			i++
 		}
-		s.swept.Store((first + i) % parts)
+		s.swept.Store((part + 1) % parts)
 	}
 	return nil
 }

@@ -46,8 +46,8 @@ func parseServer(address string) (*url.URL, serverOptions, error) {
 	return u, opt, nil
 }
 
-// Redact replaces the password in an address, so that it may be shown.
-func Redact(address string) string {
+// redact leaves out of an address what may be secret.
+func redact(address string) string {
 	if strings.HasPrefix(address, "sqlite:") {
 		return strings.TrimPrefix(address, "sqlite:")
 	}

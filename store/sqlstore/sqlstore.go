@@ -61,7 +61,7 @@ func Open(ctx context.Context, address string) (*Store, error) {
 	}
 	s := &Store{}
 	if err := open(ctx, s, address); err != nil {
-		return nil, errors.Join(fmt.Errorf("sqlstore: open %s: %w", Redact(address), err), s.Close())
+		return nil, errors.Join(fmt.Errorf("sqlstore: open %s: %w", redact(address), err), s.Close())
 	}
 	return s, nil
 }
@@ -125,9 +125,6 @@ func (s *Store) Version(ctx context.Context) (int64, error) {
 	err := s.reads.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version WHERE is_applied").Scan(&v)
 	return v, err
 }
-
-// Kind returns "sqlite", "postgres" or "mysql".
-func (s *Store) Kind() string { return s.d.name }
 
 // Close waits for what is being written and closes the database.
 func (s *Store) Close() error {
