@@ -3,12 +3,13 @@ SHELL   := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 FUZZTIME ?= 60s
+FAULTSECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test quick check lint deps e2e fuzz bench update clean
+.PHONY: help run build test quick check lint deps e2e fault fuzz bench bench-scale update clean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 run: build ## build, start on SQLite in ./bitjang-data, and say what to try
 	@exec bin/bitjang serve
@@ -40,11 +41,18 @@ deps: ## install what the tests need from Debian's packages
 e2e: deps ## the real binary behind nginx and Caddy, killed and robbed
 	cd e2e && go test -race -count=1 -v -timeout 15m .
 
+fault: deps ## FAULTSECONDS (60) per store: killed, stopped, cut off, slowed, failed over
+	cd e2e && go vet -tags fault . && go test -tags fault -run Fault -count=1 -v -timeout 60m -fault.seconds=$(FAULTSECONDS) .
+
 fuzz: ## every fuzz target for FUZZTIME (60s)
 	@scripts/fuzz $(FUZZTIME)
 
 bench: ## refreshes per second beside the limits of this machine; writes bench/results
 	go run ./bench
+
+SESSIONS ?= 1000000
+bench-scale: ## SESSIONS (1000000) sessions in each store against few; writes bench/results
+	go run ./bench scale -sessions $(SESSIONS)
 
 update: ## rewrite api.txt, deps.txt and golden files after a meant change
 	go test -run 'TestAPI|TestDependencies' . -update

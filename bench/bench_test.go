@@ -28,7 +28,7 @@ func TestARunHasNoErrorsAndWritesItsResults(t *testing.T) {
 		t.Skip("builds the binary twice")
 	}
 	dir := t.TempDir()
-	opt, err := parseFlags([]string{"-duration", "200ms", "-rounds", "1", "-callers", "1,4", "-sessions", "500", "-starts", "2",
+	opt, err := parseFlags([]string{"embedded", "-duration", "200ms", "-rounds", "1", "-callers", "1,4", "-sessions", "500", "-starts", "2",
 		"-out", dir, "-profile", filepath.Join(dir, "cpu.pprof")})
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func TestFigures(t *testing.T) {
 
 func TestFlagsThatMeanNothingAreRefused(t *testing.T) {
 	t.Parallel()
-	for _, args := range []string{"-callers 0", "-callers x", "-rounds 0", "-duration 0s", "-starts 0", "word"} {
+	for _, args := range []string{"-callers 0", "-callers x", "-rounds 0", "-duration 0s", "-starts 0", "word", "stores word", "-stores dbase", "-stores sqlite,", "scale -expired -1"} {
 		if _, err := parseFlags(strings.Fields(args)); err == nil {
 			t.Errorf("%q: got no error", args)
 		}

@@ -44,18 +44,26 @@ func (c *caller) refreshAny() error {
 	return err
 }
 
-// refresh exchanges a token for the next one, which must be another one.
+// refresh refreshes one of its sessions.
 func (c *caller) refresh(session int) ([]byte, error) {
-	body, err := c.post("/v1/refresh", `{"refresh_token":"`+c.tokens[session]+`"}`, http.StatusOK)
+	body, next, err := c.exchange(c.tokens[session])
+	if err == nil {
+		c.tokens[session] = next
+	}
+	return body, err
+}
+
+// exchange exchanges a token for the next one, which must be another one.
+func (c *caller) exchange(token string) (body []byte, next string, err error) {
+	body, err = c.post("/v1/refresh", `{"refresh_token":"`+token+`"}`, http.StatusOK)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	next := stringField(body, "refresh_token")
-	if next == "" || next == c.tokens[session] {
-		return nil, fmt.Errorf("the answer has no new refresh token: %.200s", body)
+	next = stringField(body, "refresh_token")
+	if next == "" || next == token {
+		return nil, "", fmt.Errorf("the answer has no new refresh token: %.200s", body)
 	}
-	c.tokens[session] = next
-	return body, nil
+	return body, next, nil
 }
 
 func (c *caller) signup(email, password string) error {

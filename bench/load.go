@@ -123,6 +123,9 @@ func newUserID() string {
 	return bitjang.SessionID(user).String()
 }
 
+// usualGeneration is how often a usual session has been refreshed.
+const usualGeneration = 8
+
 // newSession is a usual one, somewhere in its life. Its address and User-Agent
 // are those of our callers, so that a refresh has nothing to note.
 func newSession(now time.Time, user string) bitjang.Session {
@@ -133,7 +136,7 @@ func newSession(now time.Time, user string) bitjang.Session {
 		IP: netip.AddrFrom4([4]byte{127, 0, 0, 1}),
 	}
 	s.Device.UserAgent = userAgent
-	s.Generation, s.ConfirmedAt, s.ChildAt = 8, now, now
+	s.Generation, s.ConfirmedAt, s.ChildAt = usualGeneration, now, now
 	_, _ = rand.Read(s.Nonce[:]) // never fails
 	_, _ = rand.Read(s.Parent[:])
 	return s

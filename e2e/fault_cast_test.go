@@ -88,51 +88,36 @@ func (s *storm) persist(send func() reply) reply {
 	return a
 }
 
-// cast chooses whose session is ended, robbed or otherwise special, and when.
-// Everybody else is just honest.
-func (s *storm) cast(span time.Duration) []func() {
+// cast chooses whose session is ended, robbed or otherwise special; everybody
+// else is just honest. What it returns is to be played during the storm, in any
+// order.
+func (s *storm) cast() []func() {
 	dice := s.dice("cast", 0)
 	users := dice.Perm((len(s.sessions) - s.hammers) / perUser)
 	device := func(user, i int) *session { return s.sessions[user*perUser+i] }
-	at := func(play func()) func() {
-		when := s.now() + span/20 + time.Duration(dice.Int64N(int64(span*16/20)))
-		return func() {
-			select {
-			case <-time.After(when - s.now()):
-				play()
-			case <-s.raging.Done():
-			}
-		}
-	}
 	var parts []func()
-	for i := range partings {
-		user := users[i]
-		parts = append(parts, at(func() { s.endAll(device(user, 0), device(user, 1), device(user, 2)) }))
+	for _, user := range users[:partings] {
+		parts = append(parts, func() { s.endAll(device(user, 0), device(user, 1), device(user, 2)) })
 	}
-	for i := range leavers + evictors {
-		user := users[partings+i%(len(users)-partings)]
+	users = users[partings:]
+	for i, user := range users[:leavers+evictors] {
 		if i < leavers {
-			parts = append(parts, at(func() { s.logout(device(user, 0)) }))
+			parts = append(parts, func() { s.logout(device(user, 0)) })
 		} else {
-			parts = append(parts, at(func() { s.evict(device(user, 0), device(user, 1)) }))
+			parts = append(parts, func() { s.evict(device(user, 0), device(user, 1)) })
 		}
 	}
-	// The third devices of the others are for thieves and the forgetful.
-	for i := range thieves + forgetful {
-		sess := device(users[partings+i%(len(users)-partings)], 2-i/(len(users)-partings))
+	for i, user := range users[:thieves+forgetful] {
+		sess := device(user, 2)
 		if i < thieves {
 			sess.coveted = true
 			own := rand.New(rand.NewPCG(dice.Uint64(), 0))
-			parts = append(parts, at(func() { s.rob(sess, i%2 == 0, own) }))
-			continue
+			parts = append(parts, func() { s.rob(sess, i%2 == 0, own) })
+		} else {
+			parts = append(parts, sess.forgetNext)
 		}
-		parts = append(parts, func() {
-			time.Sleep(time.Duration(i-thieves) * time.Second)
-			sess.mu.Lock()
-			defer sess.mu.Unlock()
-			sess.forgetful = true
-		})
 	}
+	dice.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
 	return parts
 }
 

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
 const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -124,33 +123,17 @@ func (s *storm) wrong(sess *session, r request) string {
 	return ""
 }
 
-// outage is how long one client has gone without an answer.
-type outage struct {
-	*storm
-	since time.Duration
-}
-
-func (o *outage) note(failed bool) {
-	switch {
-	case failed && o.since == 0:
-		o.since = o.now()
-	case !failed && o.since > 0:
-		o.tally.outage(o.now() - o.since)
-		o.since = 0
-	}
-}
-
-func (o *outage) lasts() time.Duration {
-	if o.since == 0 {
-		return 0
-	}
-	return o.now() - o.since
-}
-
 func (s *session) giveUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refused = true
+}
+
+// forgetNext makes the owner lose an answer.
+func (s *session) forgetNext() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgetful = true
 }
 
 // forgets says, once, that the owner is to lose the answer it just got.

@@ -63,48 +63,66 @@ func (s *storm) dice(who string, i int) *rand.Rand {
 }
 
 // rage lets the clients refresh while the plan of faults is carried out, again
-// and again in another order, until the time is over.
+// and again in another order, until the time is over. Each fault of the first
+// round has its share of thefts and of sessions that are ended.
 func (s *storm) rage() {
-	parts := s.cast(max(atLeast(), 30*time.Second))
-	for i, sess := range s.sessions[:len(s.sessions)-s.hammers] {
-		s.people.Go(func() { s.own(sess, s.dice("owner", i)) })
+	honest := s.sessions[:len(s.sessions)-s.hammers]
+	parts := s.cast()
+	for i, sess := range s.sessions {
+		if i < len(honest) {
+			s.people.Go(func() { s.own(sess, s.dice("owner", i)) })
+		} else {
+			s.people.Go(func() { s.hammer(sess, s.dice("hammer", i)) })
+		}
 	}
-	for i, sess := range s.sessions[len(s.sessions)-s.hammers:] {
-		s.people.Go(func() { s.hammer(sess, s.dice("hammer", i)) })
-	}
-	for _, play := range parts {
-		s.people.Go(play)
-	}
-	started, dice := s.now(), s.dice("plan", 0)
-	s.strike(fault{name: "nothing", strike: func(s *storm) error { time.Sleep(2 * time.Second); return nil }})
-	plan := s.arena.faults
+	started, dice, plan := s.now(), s.dice("plan", 0), s.arena.faults
+	s.strike(fault{name: "nothing", strike: func(*storm) error { time.Sleep(2 * time.Second); return nil }})
 	for round := 0; round == 0 || s.now()-started < atLeast(); round++ {
-		for _, i := range dice.Perm(len(plan)) {
-			if !s.problems.many() {
-				s.strike(plan[i])
+		for n, i := range dice.Perm(len(plan)) {
+			if s.problems.many() {
+				break
 			}
+			if round == 0 {
+				s.play(parts[n*len(parts)/len(plan):(n+1)*len(parts)/len(plan)], dice)
+			}
+			s.strike(plan[i])
 		}
 		if s.problems.many() {
 			break
 		}
 	}
+	s.tally.raged = s.now() - started
 	s.calm()
 	s.people.Wait()
-	s.tally.raged = s.now() - started
+}
+
+// play begins parts within the next seconds.
+func (s *storm) play(parts []func(), dice *rand.Rand) {
+	for _, part := range parts {
+		wait := time.Duration(dice.Int64N(int64(4 * time.Second)))
+		s.people.Go(func() {
+			select {
+			case <-time.After(wait):
+				part()
+			case <-s.raging.Done():
+			}
+		})
+	}
 }
 
 // own refreshes like an app that keeps its tokens in one place: one request at
 // a time, and a request that was not answered is sent again with the same token.
 func (s *storm) own(sess *session, dice *rand.Rand) {
-	out := outage{storm: s}
+	var wanted time.Duration // when it began to ask for these tokens
 	for answered := true; !answered || s.raging.Err() == nil; {
-		if s.raging.Err() != nil && out.lasts() > patience {
-			s.problems.add(sess, "no answer for %v after the storm", out.lasts())
+		if answered {
+			wanted = s.now()
+		} else if s.now()-wanted > 2*patience {
+			s.problems.add(sess, "no tokens for %v", 2*patience)
 			return
 		}
 		r := s.refresh(s.owner[0], sess, "owner", sess.holds(), dice.IntN(nodes))
 		answered = !r.answer.open()
-		out.note(!answered)
 		switch {
 		case !answered || r.answer.status == http.StatusConflict:
 			pause(dice, 50, 150)
@@ -114,10 +132,10 @@ func (s *storm) own(sess *session, dice *rand.Rand) {
 			return
 		case sess.forgets():
 			// Its answer shall be lost: it knows of nothing until the grace is over.
-			answered = false
 			time.Sleep(rotationGrace + time.Second)
 			continue
 		}
+		s.tally.waited(r.ret - wanted)
 		sess.keep(r.got)
 		// Those with a thief do not use what they got: when a child was seen the
 		// verdicts on its parent are others, and that is not what is checked here.

@@ -40,11 +40,11 @@ type strike struct {
 // counts are refreshes by answer.
 type counts struct {
 	ok, unavailable, broken int
-	longest                 time.Duration // that one client was without an answer
+	longest                 time.Duration // that one client waited for tokens
 }
 
 func (c counts) String() string {
-	return fmt.Sprintf("%6d ok %6d 503 %5d broken, longest outage %v", c.ok, c.unavailable, c.broken, c.longest.Round(time.Millisecond))
+	return fmt.Sprintf("%6d ok %6d 503 %5d broken, longest wait %v", c.ok, c.unavailable, c.broken, c.longest.Round(time.Millisecond))
 }
 
 // tally counts, and knows what is being done.
@@ -93,7 +93,7 @@ func (c *tally) count(r request) {
 	})
 }
 
-func (c *tally) outage(d time.Duration) {
+func (c *tally) waited(d time.Duration) {
 	c.each(func(n *counts) { n.longest = max(n.longest, d) })
 }
 
@@ -143,7 +143,7 @@ type row struct {
 
 func printRows(t *testing.T, rows []row) {
 	out := tabwriter.NewWriter(t.Output(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "store\tseconds\tfaults\trefreshes\t200\t503\tno answer\tlongest outage\trecover\tahead\tthieves\tcaught\tended\talive\tundone\thonest\tlost\tlinearizable")
+	fmt.Fprintln(out, "store\tseconds\tfaults\trefreshes\t200\t503\tno answer\tlongest wait\trecover\tahead\tthieves\tcaught\tended\talive\tundone\thonest\tlost\tlinearizable")
 	for _, r := range rows {
 		c := r.counts
 		fmt.Fprintf(out, "%s\t%.0f\t%d\t%d\t%d\t%d\t%d\t%.1f s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d histories\n", r.store, r.raged.Seconds(), r.faults,

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,11 +71,12 @@ func (s *Store) fits(ctx context.Context, a *address) error {
 	if _, err := fmt.Sscanf(i["redis_version"], "%d.%d", &major, &minor); err == nil && (major < 6 || major == 6 && minor < 2) {
 		return fmt.Errorf("redis: %s is too old: 6.2 is the oldest that will do", i.product())
 	}
+	mode := cmp.Or(i["redis_mode"], i["server_mode"]) // Valkey's name for it
 	switch {
 	case a.kind != single:
-	case i["redis_mode"] == "sentinel":
+	case mode == "sentinel":
 		return errors.New("redis: this is a Sentinel: use redis+sentinel://host:26379/mymaster")
-	case i["redis_mode"] == "cluster":
+	case mode == "cluster":
 		return errors.New("redis: this server is part of a Cluster: use redis+cluster://")
 	case i["role"] == "slave":
 		return errors.New("redis: this server is a replica, which takes no writes: use the address of its primary, or redis+sentinel://")

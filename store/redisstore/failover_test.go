@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -146,17 +147,56 @@ func TestClusterFailover(t *testing.T) {
 	survived(t, st, list, cursor)
 }
 
-// TestClusterReshard moves slots, with their keys, while sessions are refreshed.
+// TestClusterReshard moves slots, with their keys, while sessions are refreshed
+// and one user's many are listed. In between, a node has some of a slot's keys
+// and the other has the rest: nothing may be taken for gone.
 func TestClusterReshard(t *testing.T) {
 	group := servers.Own(t, func(ctx context.Context) (*servers.ClusterGroup, error) {
 		return servers.Cluster(ctx, servers.RedisOptions{})
 	})
 	st := open(t, group.URL(), "replicas", "1", "timeout", "5s")
 	list := populate(t, st)
+	user := "many"
+	for i := 0; bitjang.UserShard(user) > 7; i++ { // of the first part, whose slot is among the first 512
+		user = fmt.Sprint("many ", i)
+	}
+	const many = 1500
+	for range many {
+		ok(t, st.InsertSession(t.Context(), newSession(user)))
+	}
 	_, cursor, err := st.Revocations(t.Context(), "", 1000)
 	ok(t, err)
 	stop := refreshing(t, st)
-	ok(t, group.MoveSlots(t.Context(), 0, 1, 2000))
+	ctx, cancel := context.WithCancel(t.Context())
+	var listing sync.WaitGroup
+	for range 4 {
+		listing.Go(func() {
+			full, failed := 0, 0
+			for ctx.Err() == nil {
+				page, err := st.Sessions(ctx, bitjang.SessionQuery{UserID: user, Limit: 2 * many})
+				switch {
+				case ctx.Err() != nil:
+				case err != nil:
+					failed++
+				case len(page) != many:
+					t.Errorf("got %d sessions, want %d", len(page), many)
+				default:
+					full++
+				}
+			}
+			t.Logf("listed %d times, %d outages", full, failed)
+		})
+	}
+	ok(t, group.MoveSlots(t.Context(), 0, 1, 512))
+	cancel()
+	listing.Wait()
 	stop()
+	n, err := st.EndSessions(t.Context(), bitjang.EndFilter{UserID: user, At: time.Now(), Reason: bitjang.EndedByLogoutAll})
+	ok(t, err)
+	if n != many {
+		t.Errorf("got %d ended, want %d", n, many)
+	}
+	_, cursor, err = st.Revocations(t.Context(), cursor, 2*many)
+	ok(t, err)
 	survived(t, st, list, cursor)
 }

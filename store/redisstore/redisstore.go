@@ -33,12 +33,16 @@
 // refreshes never wait. Set maxmemory-policy noeviction: Redis must not throw
 // away sessions. Check looks at all this.
 //
+// While a fail-over lasts, calls fail or take longer, up to the timeout. So do
+// logins and logouts of a thirty-second of the users while a Cluster moves the
+// slot with their keys to another node: do that in quiet hours.
+//
 // # Permissions
 //
 // The user in the address needs no more than
 //
 //	ACL SETUSER bitjang on >password ~bitjang:* resetchannels -@all
-//	    +eval +evalsha +get +set +setrange +exists +del +pexpire +pttl
+//	    +eval +evalsha +get +mget +set +setrange +exists +del +pexpire +pttl
 //	    +zadd +zrem +zrange +zrangebylex +zrangebyscore +zscan +zscore
 //	    +xadd +xinfo +xrange +xtrim
 //	    +ping +info +config|get +wait +role +select +cluster|slots +cluster|shards

@@ -162,9 +162,9 @@ func noScript(err error) bool {
 	return is && refusal.IsNoScript()
 }
 
-// certainlyNotDone says that the command never ran: the server refused it for
-// now, or there was no connection to send it over. A context's error is here
-// another caller's, who was first to dial.
+// certainlyNotDone says that the command never ran, or as good as that: the
+// server refused it for now, or there was no connection to send it over. A
+// context's error is here another caller's, who was first to dial.
 func certainlyNotDone(ctx context.Context, err error) bool {
 	if ctx.Err() != nil {
 		return false
@@ -175,7 +175,9 @@ func certainlyNotDone(ctx context.Context, err error) bool {
 		case "READONLY", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "MOVED", "ASK", "BUSY":
 			return true
 		}
-		return strings.Contains(rest, " -READONLY ") // a script's first write, to Redis 6
+		// A script's first write to a replica, as Redis 6 puts it, and its first
+		// look at a key that the Cluster is moving.
+		return strings.Contains(rest, " -READONLY ") || strings.Contains(rest, "non local key")
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return true

@@ -44,10 +44,10 @@ func newScripts() *scripts {
 		read:         newReadingScript(refuseLua + readLua),
 		confirm:      newScript(refuseLua + confirmLua),
 		update:       newScript(refuseLua + keepLua + tellLua + updateLua),
-		end:          newScript(tellLua + endLua),
-		sweep:        newScript(sweepLua),
-		list:         newReadingScript(listLua),
-		walk:         newReadingScript(walkLua),
+		end:          newScript(getLua + tellLua + endLua),
+		sweep:        newScript(getLua + sweepLua),
+		list:         newReadingScript(getLua + listLua),
+		walk:         newReadingScript(getLua + walkLua),
 		insertGrant:  newScript(refuseLua + insertGrantLua),
 		consumeGrant: newScript(refuseLua + consumeGrantLua),
 		deleteGrants: newScript(deleteGrantsLua),
@@ -69,6 +69,16 @@ const refuseLua = `
 local function refuse(key)
   redis.call('SETRANGE', key, 0, '')
   return false
+end
+`
+
+// getLua defines get: a record that the script found by its id. It asks for the
+// set that named it as well, which makes the difference while a Cluster moves
+// the slot: a node that does not have all of several keys refuses, but denies a
+// single one that the other node still has. We would take a session for gone.
+const getLua = `
+local function get(key)
+  return redis.call('MGET', key, KEYS[1])[1]
 end
 `
 
@@ -138,14 +148,16 @@ return r
 `
 
 // updateLua: KEYS record, sweep, feed; ARGV version that must be there, head,
-// tail, ttl, id, dead since, prefix of indexes, and to tell: time, entry.
+// tail, ttl, id, dead since, prefix of indexes, and to tell: time, entry. The
+// index is not among KEYS and comes first: a Cluster that is moving it would
+// stop the script there, and what it has done stays done.
 const updateLua = `
 local r = redis.call('GET', KEYS[1])
 if not r or string.byte(r) ~= 1 or string.sub(r, 2, 9) ~= ARGV[1] then return refuse(KEYS[1]) end
 local user = struct.unpack('>I2c0', r, 110)
 local kept = string.sub(r, 102, 111 + #user)
-redis.call('SET', KEYS[1], ARGV[2] .. kept .. ARGV[3], 'PX', ARGV[4])
 keep(ARGV[7] .. user, ARGV[4])
+redis.call('SET', KEYS[1], ARGV[2] .. kept .. ARGV[3], 'PX', ARGV[4])
 redis.call('ZADD', KEYS[2], ARGV[6], ARGV[5])
 if ARGV[9] then tell(KEYS[3], tonumber(ARGV[8]), ARGV[9]) end
 return 1
@@ -158,7 +170,7 @@ return 1
 const endLua = `
 local at, ending = tonumber(ARGV[4]), {}
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  local r = id ~= ARGV[2] and redis.call('GET', ARGV[1] .. id)
+  local r = id ~= ARGV[2] and get(ARGV[1] .. id)
   if r then
     if string.byte(r) ~= 1 then return redis.error_reply('ERR a record of unknown format') end
     local expires, ended = struct.unpack('>i8i8', r, 70)
@@ -188,7 +200,7 @@ const sweepLua = `
 local t, removed = tonumber(ARGV[1]), 0
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1], 'LIMIT', 0, ARGV[2])
 for _, id in ipairs(due) do
-  local r = redis.call('GET', ARGV[3] .. id)
+  local r = get(ARGV[3] .. id)
   if not r then
     redis.call('ZREM', KEYS[1], id)
   elseif string.byte(r) ~= 1 then
@@ -218,7 +230,7 @@ while left > 0 do
   local ids = redis.call('ZRANGEBYLEX', KEYS[1], after, '+', 'LIMIT', 0, left)
   if #ids == 0 then break end
   for _, id in ipairs(ids) do
-    local r = redis.call('GET', ARGV[1] .. id)
+    local r = get(ARGV[1] .. id)
     if r then
       table.insert(found, id)
       table.insert(found, r)
@@ -243,7 +255,7 @@ local cursor = ARGV[2] == run and ARGV[3] or '0'
 local page = redis.call('ZSCAN', KEYS[1], cursor, 'COUNT', ARGV[4])
 local found = {run, page[1]}
 for i = 1, #page[2], 2 do
-  local r = redis.call('GET', ARGV[1] .. page[2][i])
+  local r = get(ARGV[1] .. page[2][i])
   if r then
     table.insert(found, page[2][i])
     table.insert(found, r)

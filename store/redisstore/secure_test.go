@@ -21,7 +21,7 @@ import (
 )
 
 // permitted is all that the store needs. The package comment says the same.
-const permitted = "~bitjang:* resetchannels -@all +eval +evalsha +get +set +setrange +exists +del +pexpire +pttl" +
+const permitted = "~bitjang:* resetchannels -@all +eval +evalsha +get +mget +set +setrange +exists +del +pexpire +pttl" +
 	" +zadd +zrem +zrange +zrangebylex +zrangebyscore +zscan +zscore +xadd +xinfo +xrange +xtrim" +
 	" +ping +info +config|get +wait +role +select +cluster|slots +cluster|shards"
 
