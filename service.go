@@ -84,6 +84,7 @@ func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millise
 const (
 	sweepEvery = time.Minute
 	sweepBatch = 500 // records per statement: short enough to go unnoticed by refreshes
+	sweepPause = 10 * time.Millisecond
 	// grantRetention is how long an expired grant can still say that it was used.
 	grantRetention = day
 )
@@ -122,49 +123,46 @@ func (s *Service) Run(ctx context.Context) error {
 // grants and limits no longer need, in small batches with a pause after each,
 // until there are none.
 func (s *Service) Sweep(ctx context.Context) error {
-	for more := true; more; {
-		var err error
-		if more, err = s.sweepOnce(ctx, s.clock()); err != nil {
-			return err
+	now := s.clock()
+	for _, old := range []struct {
+		what   string
+		remove func(ctx context.Context) (removed int, more bool, err error)
+	}{
+		{"dead sessions", func(ctx context.Context) (int, bool, error) {
+			return s.sessions.DeleteSessions(ctx, now.Add(-s.cfg.SessionRetention), sweepBatch)
+		}},
+		{"old events", deleting(s.events.DeleteEvents, now.Add(-s.cfg.EventRetention))},
+		{"old revocations", deleting(s.sessions.DeleteRevocations, s.feedHorizon())},
+		{"old grants", deleting(s.sessions.DeleteGrants, now.Add(-grantRetention))},
+		{"old limits", deleting(s.sessions.DeleteLimits, now)},
+	} {
+		total := 0
+		for more := true; more; {
+			var n int
+			var err error
+			if n, more, err = old.remove(ctx); err != nil {
+				return outage("delete "+old.what, err)
+			}
+			total += n
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(sweepPause):
+			}
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(10 * time.Millisecond):
+		if total > 0 {
+			s.log.Debug("swept", "what", old.what, "removed", total)
 		}
 	}
 	return nil
 }
 
-// sweepOnce removes one batch of each and reports whether any may have more.
-func (s *Service) sweepOnce(ctx context.Context, now time.Time) (more bool, err error) {
-	removed, more, err := s.sessions.DeleteSessions(ctx, now.Add(-s.cfg.SessionRetention), sweepBatch)
-	if err != nil {
-		return false, outage("delete dead sessions", err)
+// deleting is one batch of a kind that has more if the batch was full.
+func deleting(remove func(context.Context, time.Time, int) (int, error), before time.Time) func(context.Context) (int, bool, error) {
+	return func(ctx context.Context) (int, bool, error) {
+		n, err := remove(ctx, before, sweepBatch)
+		return n, n >= sweepBatch, err
 	}
-	if removed > 0 {
-		s.log.Debug("swept", "what", "sessions", "removed", removed)
-	}
-	for _, old := range []struct {
-		what   string
-		remove func(context.Context, time.Time, int) (int, error)
-		before time.Time
-	}{
-		{"events", s.events.DeleteEvents, now.Add(-s.cfg.EventRetention)},
-		{"revocations", s.sessions.DeleteRevocations, s.feedHorizon()},
-		{"grants", s.sessions.DeleteGrants, now.Add(-grantRetention)},
-		{"limits", s.sessions.DeleteLimits, now},
-	} {
-		n, err := old.remove(ctx, old.before, sweepBatch)
-		if err != nil {
-			return false, outage("delete old "+old.what, err)
-		}
-		if n > 0 {
-			s.log.Debug("swept", "what", old.what, "removed", n)
-		}
-		more = more || n >= sweepBatch
-	}
-	return more, nil
 }
 
 // Ready reports whether requests can be served: stores reachable, keys loaded.

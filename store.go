@@ -142,7 +142,8 @@ type Spending struct {
 
 // Confirmation is row 4 of the verdict table as a conditional write. The
 // condition: the session exists, is neither ended nor held, Now is before both
-// expiries, its Generation+1 is this Generation and its Nonce is this Parent.
+// expiries, its Generation is one less than this one, and its Nonce is this
+// Parent. Generations do not wrap around.
 // The effect: Rotation becomes (Generation, Nonce, Parent, Now, Now, zero),
 // LastSeenAt Now, IdleExpiresAt as given, Version + 1.
 type Confirmation struct {

@@ -134,7 +134,6 @@ func (n *node) sample() {
 	n.latest = counts
 }
 
-// counted is how many refreshes had that verdict, as far as nodes lived to tell.
 func (n *node) counted(verdict string) int {
 	n.sample()
 	n.mu.Lock()

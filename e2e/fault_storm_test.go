@@ -77,18 +77,16 @@ func (s *storm) rage() {
 	}
 	started, dice, plan := s.now(), s.dice("plan", 0), s.arena.faults
 	s.strike(fault{name: "nothing", strike: func(*storm) error { time.Sleep(2 * time.Second); return nil }})
-	for round := 0; round == 0 || s.now()-started < atLeast(); round++ {
+	over := func(round int) bool { return s.problems.many() || round > 0 && s.now()-started > atLeast() }
+	for round := 0; !over(round); round++ {
 		for n, i := range dice.Perm(len(plan)) {
-			if s.problems.many() {
+			if over(round) {
 				break
 			}
 			if round == 0 {
 				s.play(parts[n*len(parts)/len(plan):(n+1)*len(parts)/len(plan)], dice)
 			}
 			s.strike(plan[i])
-		}
-		if s.problems.many() {
-			break
 		}
 	}
 	s.tally.raged = s.now() - started

@@ -89,7 +89,7 @@ func (s *Store) ConfirmSession(ctx context.Context, c bitjang.Confirmation) (bit
 	sess, ok := s.sessions[c.ID]
 	holds := ok && sess.EndedAt.IsZero() && sess.HeldAt.IsZero() &&
 		c.Now.Before(sess.IdleExpiresAt) && c.Now.Before(sess.ExpiresAt) &&
-		sess.Generation+1 == c.Generation && sess.Nonce == c.Parent
+		c.Generation > 0 && sess.Generation+1 == c.Generation && sess.Nonce == c.Parent
 	if !holds {
 		return bitjang.Session{}, bitjang.ErrConflict
 	}

@@ -292,4 +292,3 @@ func TestForeignShardIsRefused(t *testing.T) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}
 }
-

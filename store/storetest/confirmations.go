@@ -47,6 +47,7 @@ func confirmRefused(t *testing.T, st sessionStore) {
 		"idle expiry at this very moment":     func(s *bitjang.Session, c *bitjang.Confirmation) { s.IdleExpiresAt = c.Now },
 		"too old":                             func(s *bitjang.Session, c *bitjang.Confirmation) { s.ExpiresAt = c.Now.Add(-time.Second) },
 		"absolute expiry at this very moment": func(s *bitjang.Session, c *bitjang.Confirmation) { s.ExpiresAt = c.Now },
+		"generation beyond the largest":       func(s *bitjang.Session, c *bitjang.Confirmation) { s.Generation, c.Generation = 1<<32-1, 0 },
 		"generation zero":                     func(s *bitjang.Session, c *bitjang.Confirmation) { s.Generation, c.Generation = 0, 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
