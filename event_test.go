@@ -3,7 +3,6 @@ package bitjang_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"time"
