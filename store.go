@@ -58,7 +58,8 @@ type SessionStore interface {
 
 	// EndSessions ends, in one step, every session that f names and that is
 	// neither ended nor past ExpiresAt at f.At, and returns how many those
-	// were. One that has only been idle for too long could still be renewed,
+	// were. When it returns, what it found ended already is as durable as what
+	// it ended. One that has only been idle for too long could still be renewed,
 	// and so it ends as well. In the same step each is appended to the
 	// revocation feed.
 	EndSessions(ctx context.Context, f EndFilter) (int, error)
@@ -165,6 +166,7 @@ type SessionQuery struct {
 // EndFilter names the sessions to end.
 type EndFilter struct {
 	UserID   string
+	Only     SessionID // only this one, if set
 	DeviceID string    // only sessions of this device, if set
 	Except   SessionID // spare this one, if set
 	At       time.Time

@@ -30,7 +30,12 @@ type caller struct {
 	conn net.Conn
 	in   *bufio.Reader
 	out  []byte
+	used time.Time // when the connection was used last
 }
+
+// idleLimit is well below the server's own (two minutes): a connection that
+// has waited for its turn since the last round is not there any more.
+const idleLimit = time.Minute
 
 // refreshOwn refreshes always the same session, as one device does.
 func (c *caller) refreshOwn() error {
@@ -91,6 +96,11 @@ func (c *caller) post(path, body string, want int) ([]byte, error) {
 }
 
 func (c *caller) call(path, body string, want int) ([]byte, error) {
+	now := time.Now()
+	if now.Sub(c.used) > idleLimit {
+		c.hangUp()
+	}
+	c.used = now
 	if c.conn == nil {
 		conn, err := net.DialTimeout("tcp", c.address, callTimeout)
 		if err != nil {
@@ -98,7 +108,7 @@ func (c *caller) call(path, body string, want int) ([]byte, error) {
 		}
 		c.conn, c.in = conn, bufio.NewReader(conn)
 	}
-	if err := c.conn.SetDeadline(time.Now().Add(callTimeout)); err != nil {
+	if err := c.conn.SetDeadline(now.Add(callTimeout)); err != nil {
 		return nil, err
 	}
 	c.out = fmt.Appendf(c.out[:0], "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",

@@ -147,7 +147,7 @@ func (s *Store) EndSessions(ctx context.Context, f bitjang.EndFilter) (int, erro
 	defer leave()
 	n := 0
 	for id, sess := range s.sessions {
-		named := sess.UserID == f.UserID && id != f.Except && (f.DeviceID == "" || sess.Device.ID == f.DeviceID)
+		named := sess.UserID == f.UserID && id != f.Except && (f.Only.IsZero() || f.Only == id) && (f.DeviceID == "" || sess.Device.ID == f.DeviceID)
 		if !named || !f.At.Before(sess.ExpiresAt) || !sess.EndedAt.IsZero() {
 			continue
 		}

@@ -154,8 +154,10 @@ func (c *checker) replicas(attached int) {
 	switch {
 	case attached < asked:
 		c.add(fmt.Sprintf("the address says replicas=%d and it has %d: logins fail", asked, attached), "attach replicas, or lower the number")
-	case asked == 0 && attached > 0 && c.store.client.Mode() != valkey.ClientModeStandalone:
-		c.add("a fail-over may undo the latest logins and logouts", "add replicas=1 to the address: they then wait until a replica has them")
+	case asked < attached && c.store.client.Mode() != valkey.ClientModeStandalone:
+		// Each of them may be promoted, and it need not be the one that has them.
+		c.add(fmt.Sprintf("a fail-over may undo the latest logins and logouts: it has %d replicas and the address says replicas=%d", attached, asked),
+			fmt.Sprintf("set replicas=%d in the address: logins and logouts then wait until every replica has them", attached))
 	}
 }
 
@@ -183,7 +185,7 @@ func (c *checker) settings(ctx context.Context, i info, attached int) error {
 		c.add("a crash of the machine loses some 30 seconds of logins and logouts (appendfsync no; refreshes heal)", "set appendfsync everysec or always")
 	case set["appendfsync"] == "everysec":
 		c.add("a crash of the machine loses up to a second of logins and logouts (appendfsync everysec; refreshes heal)",
-			"set appendfsync always if that is too much, or have replicas elsewhere and replicas=1 in the address")
+			"set appendfsync always if that is too much, or have replicas elsewhere and their number as replicas= in the address")
 	}
 	if set["min-replicas-to-write"] == "0" && attached > 0 {
 		c.add("a primary that is cut off from its replicas goes on with what a fail-over then undoes", "set min-replicas-to-write 1")

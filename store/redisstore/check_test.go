@@ -68,10 +68,12 @@ func TestCheck(t *testing.T) {
 }
 
 func TestCheckGroups(t *testing.T) {
-	for name, address := range map[string]string{"Sentinel": servers.NeedSentinel(t).URL(), "Cluster": servers.NeedCluster(t).URL()} {
-		t.Run(name, func(t *testing.T) {
-			expect(t, open(t, address), "a fail-over may undo", "cut off", "up to a second")
-			expect(t, open(t, address, "replicas", "1"), "cut off", "up to a second")
+	for _, tt := range []struct{ name, address, replicas string }{
+		{"Sentinel", servers.NeedSentinel(t).URL(), "2"}, {"Cluster", servers.NeedCluster(t).URL(), "1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			expect(t, open(t, tt.address), "it has "+tt.replicas+" replicas and the address says replicas=0", "cut off", "up to a second")
+			expect(t, open(t, tt.address, "replicas", tt.replicas), "cut off", "up to a second")
 		})
 	}
 	findings, err := open(t, servers.NeedCluster(t).URL()).Check(t.Context())

@@ -14,8 +14,8 @@ import (
 // the last id that it has read misses nothing and sees nothing twice.
 //
 // Across a fail-over that holds for what the new primary has. Entries that had
-// not reached it are lost with their sessions' ends, unless the address says
-// replicas=1. New ones get ids by their time, and so come after those a reader
+// not reached it are lost with their sessions' ends, unless the address asks
+// for all replicas. New ones get ids by their time, and so come after those a reader
 // may have seen of the lost ones, unless the clocks of the nodes that wrote
 // them differ by more than the fail-over took.
 

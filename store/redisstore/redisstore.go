@@ -28,8 +28,9 @@
 // A refresh that a crash or a fail-over loses heals: the token tells the store
 // that it is behind (docs/rotation.md). A lost login logs somebody out, and a
 // lost logout lets somebody back in. Therefore: appendonly yes, and where a
-// fail-over may happen, replicas=1 in the address. Logins, logouts and one-time
-// grants then wait until a replica has them, and fail where none answers;
+// fail-over may happen, replicas= in the address with the number of replicas
+// that a primary has: any of them may be promoted. Logins, logouts and one-time
+// grants then wait until all of them have it, and fail where one is missing;
 // refreshes never wait. Set maxmemory-policy noeviction: Redis must not throw
 // away sessions. Check looks at all this.
 //

@@ -165,12 +165,15 @@ return 1
 
 // endLua: KEYS user's index, sweep, feed; ARGV prefix of records, id to spare,
 // device, at, the same as bytes, reason with its length, end of the feed's
-// entry, ttl. It changes nothing before it has understood all. Where there is
-// nothing to end it writes nothing to the index, for the reason of refuse.
+// entry, ttl, the only id or "". It changes nothing before it has understood
+// all. Where there is nothing to end it writes to the index all the same: for
+// the reason of refuse, and so that waiting for replicas covers an end that was
+// made before and answered with an outage.
 const endLua = `
 local at, ending = tonumber(ARGV[4]), {}
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  local r = id ~= ARGV[2] and get(ARGV[1] .. id)
+  local named = id ~= ARGV[2] and (ARGV[9] == '' or ARGV[9] == id)
+  local r = named and get(ARGV[1] .. id)
   if r then
     if string.byte(r) ~= 1 then return redis.error_reply('ERR a record of unknown format') end
     local expires, ended = struct.unpack('>i8i8', r, 70)
@@ -190,7 +193,11 @@ for _, s in ipairs(ending) do
   redis.call('ZADD', KEYS[2], ARGV[4], s[1])
   tell(KEYS[3], at, s[1] .. ARGV[7])
 end
-if #ending == 0 then redis.call('ZREM', KEYS[1], '') end
+if #ending == 0 then
+  redis.call('ZREM', KEYS[1], '')
+  local left = redis.call('PTTL', KEYS[1])
+  if left > 0 then redis.call('PEXPIRE', KEYS[1], left) end
+end
 return #ending
 `
 

@@ -138,13 +138,17 @@ func (s *Store) EndSessions(ctx context.Context, f bitjang.EndFilter) (int, erro
 	if err != nil {
 		return 0, err
 	}
+	only := ""
+	if !f.Only.IsZero() {
+		only = string(f.Only[:])
+	}
 	part := partOf(bitjang.UserShard(f.UserID))
 	m, err := s.runSafely(ctx, call{
 		s.scripts.end,
 		[]string{s.keys.indexes(part) + f.UserID, s.keys.sweep(part), s.keys.feed(part)},
 		[]string{
 			s.keys.records(part), string(f.Except[:]), f.DeviceID, decimal(millis(f.At)), timeBytes(f.At),
-			string(reason.b), entry, decimal(s.retention.Milliseconds()),
+			string(reason.b), entry, decimal(s.retention.Milliseconds()), only,
 		},
 	})
 	if err != nil {

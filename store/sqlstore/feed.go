@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -57,15 +58,20 @@ func (s *Store) tell(ctx context.Context, u unit, r *bitjang.Revocation) error {
 // EndSessions implements bitjang.SessionStore.
 func (s *Store) EndSessions(ctx context.Context, f bitjang.EndFilter) (int, error) {
 	at, reason := millis(f.At), string(f.Reason)
+	only := 0
+	if !f.Only.IsZero() {
+		only = 1
+	}
+	named := []any{f.UserID, f.Except[:], only, f.Only[:], f.DeviceID, f.DeviceID}
 	return together(ctx, s, func(ctx context.Context, u unit) (int, error) {
-		n, err := u.exec(ctx, s.stmts.endSessions, at, reason, at, f.UserID, f.Except[:], f.DeviceID, f.DeviceID, at)
+		n, err := u.exec(ctx, s.stmts.endSessions, slices.Concat([]any{at, reason, at}, named, []any{at})...)
 		if err != nil || n == 0 {
 			return n, err
 		}
 		if _, err := u.exec(ctx, s.stmts.takeTurn); err != nil {
 			return 0, err
 		}
-		_, err = u.exec(ctx, s.stmts.tellEnded, f.UserID, f.Except[:], f.DeviceID, f.DeviceID, at, reason)
+		_, err = u.exec(ctx, s.stmts.tellEnded, slices.Concat(named, []any{at, reason})...)
 		return n, err
 	})
 }

@@ -139,7 +139,7 @@ func (st *statements) writing(d *dialect) []text {
 }
 
 // endable is the part of an EndFilter that is not about the moment.
-const endable = `user_id = ? AND id <> ? AND (? = '' OR device_id = ?)`
+const endable = `user_id = ? AND id <> ? AND (? = 0 OR id = ?) AND (? = '' OR device_id = ?)`
 
 func insertInto(table, columns string) string {
 	marks := strings.Repeat(", ?", strings.Count(columns, ",")+1)[2:]

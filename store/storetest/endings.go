@@ -155,3 +155,27 @@ func deleteEndedEarly(t *testing.T, st sessionStore) {
 	_, err = st.Session(t.Context(), s.ID)
 	is(t, err, bitjang.ErrNotFound)
 }
+
+func endOnly(t *testing.T, st sessionStore) {
+	one, other, foreign := insert(t, st, randomSession("u")), insert(t, st, randomSession("u")), insert(t, st, randomSession("v"))
+	f := bitjang.EndFilter{UserID: "u", Only: one.ID, At: epoch, Reason: bitjang.EndedByLogout}
+	for _, want := range []int{1, 0} {
+		n, err := st.EndSessions(t.Context(), f)
+		ok(t, err)
+		if n != want {
+			t.Fatalf("got %d ended, want %d", n, want)
+		}
+	}
+	theirs := f
+	theirs.Only = foreign.ID
+	n, err := st.EndSessions(t.Context(), theirs)
+	ok(t, err)
+	if n != 0 {
+		t.Fatalf("got %d of another user ended, want 0", n)
+	}
+	for _, want := range []bitjang.Session{ended(one, f), other, foreign} {
+		holds(t, st, want)
+	}
+	list, _ := read(t, st, "")
+	equal(t, list, []bitjang.Revocation{told(one, f)})
+}

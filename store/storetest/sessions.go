@@ -40,6 +40,7 @@ var sessionTests = []test[sessionStore]{
 	{"pages stay stable while sessions are added", sessionPagesStable},
 	{"ending all spares the excepted, the dead and other users", endAll},
 	{"ending by device spares other devices", endByDevice},
+	{"ending one by its id spares all others, and is for its owner only", endOnly},
 	{"ending moves the version on, so that a stale update cannot undo it", endBeatsStale},
 	{"ending everything beats refreshes under way", endBeatsConfirm},
 	{"only the long dead are deleted, a few at a time", deleteBounded},
