@@ -48,10 +48,8 @@ func TestWaitingIsCancelled(t *testing.T) {
 	for range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(50*time.Millisecond, cancel)
-		began := time.Now()
-		err := st.InsertSession(ctx, newSession("u"))
-		if took := time.Since(began); took > time.Second || !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v after %v, want the caller's cancellation at once", err, took)
+		if err := st.InsertSession(ctx, newSession("u")); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want the caller's cancellation and not the end of the time-out", err)
 		}
 	}
 }
@@ -62,23 +60,21 @@ func TestFrozenServer(t *testing.T) {
 	server := servers.Own(t, func(ctx context.Context) (*servers.Server, error) {
 		return servers.Redis(ctx, servers.RedisOptions{})
 	})
-	st := open(t, server.URL(), "timeout", "300ms")
+	st, patient := open(t, server.URL(), "timeout", "300ms"), open(t, server.URL(), "timeout", "1m")
 	s := newSession("u")
 	ok(t, st.InsertSession(t.Context(), s))
 	ok(t, server.Pause())
-	began := time.Now()
 	_, err := st.Session(t.Context(), s.ID)
 	outage(t, err)
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("a read took %v, want about 300ms", took)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the end of the time-out", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
-	began = time.Now()
-	_, err = st.ConfirmSession(ctx, bitjang.Confirmation{ID: s.ID, Generation: 1})
+	_, err = patient.ConfirmSession(ctx, bitjang.Confirmation{ID: s.ID, Generation: 1})
 	outage(t, err)
-	if took := time.Since(began); took > 250*time.Millisecond || !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v after %v, want the caller's cancellation at once", err, took)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the caller's cancellation and not the end of the time-out", err)
 	}
 	ok(t, server.Resume())
 	eventually(t, func() error {
