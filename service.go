@@ -14,8 +14,8 @@ import (
 )
 
 // Service decides everything: who may log in, what a refresh token means, when
-// a session ends. It keeps nothing but keys in memory, so any number of
-// services may share a store. All methods are safe for concurrent use.
+// a session ends. It keeps nothing in memory but keys and what it has read of
+// the revocation feed, so any number of services may share a store. All methods are safe for concurrent use.
 type Service struct {
 	cfg      Config
 	log      *slog.Logger

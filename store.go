@@ -36,7 +36,8 @@ type SessionStore interface {
 	GrantStore
 	LimitStore
 
-	// InsertSession adds a session; ErrExists if the id is taken.
+	// InsertSession adds a session, whose id NewSessionID made for its user;
+	// ErrExists if it is taken.
 	InsertSession(ctx context.Context, s Session) error
 
 	// Session returns a session, ended and expired ones too, or ErrNotFound.

@@ -36,7 +36,7 @@ func (m moved) by(c *bitjang.Confirmation) bitjang.Session {
 }
 
 // ConfirmSession implements bitjang.SessionStore. Calls that come together
-// share a commit; but on SQLite they share the statement as well.
+// share a commit, and the statement too except on SQLite.
 func (s *Store) ConfirmSession(ctx context.Context, c bitjang.Confirmation) (bitjang.Session, error) {
 	if c.Generation == 0 {
 		return bitjang.Session{}, bitjang.ErrConflict // nothing comes before the first token

@@ -48,8 +48,7 @@ func postgresCode(err error) string {
 
 // postgresPlans keeps every plan on its index. All statements go by one, but a
 // planner that has not counted a growing table yet may choose to read it whole.
-// With one plan to choose from, making it anew for each group is wasted: that
-// costs half of what a group of one does.
+// With one plan to choose from, making it anew for each group is wasted.
 var postgresPlans = map[string]string{
 	"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off",
 	"plan_cache_mode": "force_generic_plan",
