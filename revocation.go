@@ -2,6 +2,7 @@ package bitjang
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -105,10 +106,14 @@ func (r *revoked) len() int {
 func (s *Service) Revoked(id SessionID) (Revocation, bool) { return s.revoked.get(id) }
 
 // Revocations reads the feed, for those who check access tokens without a
-// store: see RevocationStore. It reaches back as far as access tokens live.
+// store: see RevocationStore, also for ErrCursor. It reaches back as far as
+// access tokens live.
 func (s *Service) Revocations(ctx context.Context, after string, limit int) ([]Revocation, string, error) {
 	list, next, err := s.sessions.Revocations(ctx, after, limit)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrCursor):
+		return nil, "", ErrCursor
+	case err != nil:
 		return nil, "", outage("read the revocation feed", err)
 	}
 	return list, next, nil

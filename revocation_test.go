@@ -168,3 +168,45 @@ func TestAHeldSessionIsAskedFor(t *testing.T) {
 		<-done
 	})
 }
+
+func TestACursorOfAnotherStoreIsNoOutage(t *testing.T) {
+	t.Parallel()
+	_, _, err := newRig(t).Revocations(t.Context(), "no cursor", 10)
+	checkErr(t, err, bitjang.ErrCursor)
+	if bitjang.AsError(err).Code == bitjang.Unavailable {
+		t.Errorf("got %v, which clients would try again", err)
+	}
+}
+
+// TestALongSweepHoldsUpNothing has the store take an hour over one batch, while
+// another node makes a new signing key.
+func TestALongSweepHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *bitjang.Config) { c.Now = nil })
+		two, itsStore := r.secondNode(t)
+		itsStore.watch(func(method string) error {
+			if method == "DeleteSessions" {
+				time.Sleep(time.Hour)
+			}
+			return nil
+		}, nil)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- two.Run(ctx) }()
+		time.Sleep(2 * time.Minute) // the sweep is under way
+		if _, err := r.RotateKey(t.Context(), bitjang.RotateKeyInput{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		got, err := two.JWKS()
+		checkErr(t, err, nil)
+		want, err := r.JWKS()
+		checkErr(t, err, nil)
+		if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			t.Errorf("the keys of the node that sweeps (-want +got):\n%s", diff)
+		}
+		stop()
+		<-done
+	})
+}

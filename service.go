@@ -93,15 +93,15 @@ const (
 // revocation feed, reloads and rotates the signing keys and removes what is
 // long dead. Any number of nodes may run it at once.
 func (s *Service) Run(ctx context.Context) error {
-	var feed sync.WaitGroup
-	feed.Go(func() { s.runFeed(ctx) })
-	defer feed.Wait()
+	var beside sync.WaitGroup
+	beside.Go(func() { s.runFeed(ctx) })
+	beside.Go(func() { s.runSweep(ctx) })
+	defer beside.Wait()
 	if err := s.LoadKeys(ctx); err != nil && ctx.Err() == nil {
 		s.log.Error("signing keys not loaded", "error", err)
 	}
-	reload, sweep := time.NewTicker(keyReload), time.NewTicker(sweepEvery)
+	reload := time.NewTicker(keyReload)
 	defer reload.Stop()
-	defer sweep.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -110,6 +110,19 @@ func (s *Service) Run(ctx context.Context) error {
 			if err := s.LoadKeys(ctx); err != nil && ctx.Err() == nil {
 				s.log.Error("signing keys not reloaded", "error", err)
 			}
+		}
+	}
+}
+
+// runSweep sweeps until ctx ends. A sweep may take minutes, and neither keys nor
+// the feed may wait for it.
+func (s *Service) runSweep(ctx context.Context) {
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
 		case <-sweep.C:
 			s.revoked.forget(s.feedHorizon())
 			if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
