@@ -27,7 +27,7 @@ PostgreSQL, MariaDB and Redis have tools of their own; see docs/stores.md.`,
 			if err := embedded(c); err != nil {
 				return err
 			}
-			st, err := openStores(cmd.Context(), c, false)
+			st, err := openDatabase(cmd.Context(), c, false)
 			if err != nil {
 				return err
 			}

@@ -42,9 +42,9 @@ It may be stopped and run again at any time. An address is that of --sessions, o
 }
 
 func (p *program) moveSessions(ctx context.Context, c *config, from, to string) (err error) {
-	for name, address := range map[string]string{"--from": from, "--to": to} {
-		if err := sessions(func(*config) *string { return new(string) })(nil, address); err != nil {
-			return usage(fmt.Errorf("%s %w", name, err), `it is used like this: bitjang migrate sessions --from database --to redis://localhost:6379`)
+	for _, flag := range []struct{ name, address string }{{"--from", from}, {"--to", to}} {
+		if err := sessions(func(*config) *string { return new(string) })(c, flag.address); err != nil {
+			return usage(fmt.Errorf("%s %w", flag.name, err), `it is used like this: bitjang migrate sessions --from database --to redis://localhost:6379`)
 		}
 	}
 	if from == to {
@@ -52,17 +52,23 @@ func (p *program) moveSessions(ctx context.Context, c *config, from, to string) 
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	c.sessions, c.sessionsAlso = from, to
-	st, err := openStores(ctx, c, false)
+	st, err := openDatabase(ctx, c, false)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	places := st.sessions.(bitjang.Moving) // because both are set
+	source, err := st.open(ctx, c, from)
+	if err != nil {
+		return err
+	}
+	target, err := st.open(ctx, c, to)
+	if err != nil {
+		return err
+	}
 	shown := newProgress(p.err)
 	total := 0
 	for {
-		mv := bitjang.Move{From: places.Home, To: places.Other, Retention: c.service.SessionRetention,
+		mv := bitjang.Move{From: source, To: target, Retention: c.service.SessionRetention,
 			Progress: func(n int) { shown.report("%d sessions moved", total+n) }}
 		n, err := mv.Run(ctx)
 		total += n

@@ -33,16 +33,25 @@ func (s *stores) Close() error {
 	return errors.Join(errs...)
 }
 
-// openStores opens the database and where the sessions are. Unless it may be
-// made, a missing database is an error: a command in the wrong directory must
-// not leave an empty one behind and say that there are no users.
-func openStores(ctx context.Context, c *config, create bool) (_ *stores, err error) {
+// openDatabase opens the database alone. Unless it may be made, a missing one is
+// an error: a command in the wrong directory must not leave an empty one behind
+// and say that there are no users.
+func openDatabase(ctx context.Context, c *config, create bool) (*stores, error) {
 	if !create && !databaseExists(c) {
 		return nil, hinted(fmt.Errorf("there is no database at %s", databaseName(c)),
 			`"bitjang serve" or "bitjang migrate" makes it; if there is one elsewhere, name it with --data-dir or --database`)
 	}
-	s := &stores{}
-	if s.database, err = sqlstore.Open(ctx, c.database); err != nil {
+	database, err := sqlstore.Open(ctx, c.database)
+	if err != nil {
+		return nil, err
+	}
+	return &stores{database: database, sessions: database}, nil
+}
+
+// openStores opens the database and where the sessions are.
+func openStores(ctx context.Context, c *config, create bool) (*stores, error) {
+	s, err := openDatabase(ctx, c, create)
+	if err != nil {
 		return nil, err
 	}
 	s.sessions, err = s.open(ctx, c, c.sessions)
