@@ -125,27 +125,35 @@ func atHome(ctx context.Context, st SessionStore, q SessionQuery) ([]Session, er
 	}
 }
 
-// EndSessions implements SessionStore. A session in transit is in neither
-// store, so it is waited for, and looked for once more where it arrives.
+// EndSessions implements SessionStore. What is at home in either store ends at
+// once and can move no more. A session that is in transit by then is in neither:
+// it is waited for, and ended where it has arrived.
 func (m Moving) EndSessions(ctx context.Context, f EndFilter) (int, error) {
-	total := 0
+	before, err := m.endOnce(ctx, f)
+	if err != nil {
+		return before, err
+	}
+	if err := m.settle(ctx, f.UserID); err != nil {
+		return before, err
+	}
+	after, err := m.endOnce(ctx, f)
+	return before + after, err
+}
+
+// settle waits until no session of a user is in transit.
+func (m Moving) settle(ctx context.Context, userID string) error {
 	for range 100 {
-		n, err := m.endOnce(ctx, f)
-		total += n
-		if err != nil {
-			return total, err
-		}
-		transit, err := m.inTransit(ctx, f.UserID)
-		if err != nil || n == 0 && !transit {
-			return total, err
+		transit, err := m.inTransit(ctx, userID)
+		if err != nil || !transit {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return total, ctx.Err()
+			return ctx.Err()
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	return total, errInTransit
+	return errInTransit
 }
 
 func (m Moving) endOnce(ctx context.Context, f EndFilter) (int, error) {

@@ -72,7 +72,8 @@ func loginOn(t *testing.T, svc *bitjang.Service) bitjang.Tokens {
 // have arrived.
 func TestSessionsMoveWhileTheyAreRefreshed(t *testing.T) {
 	t.Parallel()
-	from, to := memory.New(), memory.New()
+	// A session is under way for a while, so that refreshes meet it there.
+	from, to := memory.New(), &slowToArrive{memory.New()}
 	before, after := movers(t, from, to)
 	const clients = 40
 	tokens := make([]bitjang.Tokens, clients)
@@ -80,6 +81,7 @@ func TestSessionsMoveWhileTheyAreRefreshed(t *testing.T) {
 		tokens[i] = loginOn(t, []*bitjang.Service{before, after}[i%2])
 	}
 	var stop atomic.Bool
+	var met atomic.Int64
 	var refreshing sync.WaitGroup
 	for i := range tokens {
 		refreshing.Go(func() {
@@ -87,6 +89,7 @@ func TestSessionsMoveWhileTheyAreRefreshed(t *testing.T) {
 				svc := []*bitjang.Service{before, after}[n%2]
 				next, err := svc.Refresh(t.Context(), bitjang.RefreshInput{Token: tokens[i].Refresh})
 				if bitjang.AsError(err) != nil && bitjang.AsError(err).Code == bitjang.Unavailable {
+					met.Add(1)
 					continue // in transit: try again
 				}
 				if err != nil {
@@ -111,6 +114,9 @@ func TestSessionsMoveWhileTheyAreRefreshed(t *testing.T) {
 	}
 	stop.Store(true)
 	refreshing.Wait()
+	if met.Load() == 0 {
+		t.Error("no refresh met a session in transit: nothing was tested")
+	}
 	if total != clients/2 {
 		t.Errorf("got %d moved, want the %d that were there", total, clients/2)
 	}
@@ -119,6 +125,14 @@ func TestSessionsMoveWhileTheyAreRefreshed(t *testing.T) {
 			t.Errorf("client %d: got %v and %v, want its session alive in the new store", i, s.EndReason, err)
 		}
 	}
+}
+
+// slowToArrive takes a while over every insert.
+type slowToArrive struct{ bitjang.SessionStore }
+
+func (s *slowToArrive) InsertSession(ctx context.Context, sess bitjang.Session) error {
+	time.Sleep(2 * time.Millisecond)
+	return s.SessionStore.InsertSession(ctx, sess)
 }
 
 // cutOff fails to insert now and then, as if the move had been killed there.

@@ -258,3 +258,41 @@ func (s *Store) delete(ctx context.Context, limit int, c func(part, limit int) c
 	})
 	return removed, err
 }
+
+// EverySession implements bitjang.SessionStore. All sessions of a part are in
+// its sweep set.
+func (s *Store) EverySession(ctx context.Context, after string, limit int) ([]bitjang.Session, string, error) {
+	c, err := parseWalkCursor(after)
+	if err != nil {
+		return nil, "", err
+	}
+	var page []bitjang.Session
+	for c.part < parts && len(page) < limit {
+		m, err := s.run(ctx, call{
+			s.scripts.walk,
+			[]string{s.keys.sweep(c.part)},
+			[]string{s.keys.records(c.part), c.run, c.scan, decimal(int64(limit))},
+		})
+		if err != nil {
+			return nil, "", err
+		}
+		found, err := m.ToArray()
+		if err != nil || len(found) < 2 {
+			return nil, "", s.outage(errAnswer)
+		}
+		list, err := s.sessions(found[2:])
+		if err != nil {
+			return nil, "", err
+		}
+		page = append(page, list...)
+		c.run, _ = found[0].ToString()
+		c.scan, _ = found[1].ToString()
+		if c.scan == "0" {
+			c = walkCursor{part: c.part + 1, scan: "0"}
+		}
+	}
+	if c.part == parts {
+		return page, "", nil
+	}
+	return page, c.String(), nil
+}

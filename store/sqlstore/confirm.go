@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/bitjang/bitjang"
 )
@@ -119,17 +118,4 @@ func (s *Store) confirmDistinct(ctx context.Context, group []*job[*confirming]) 
 		}
 		j.work.result = m.by(&j.work.Confirmation)
 	}
-}
-
-// DeleteSessions implements bitjang.SessionStore. It goes by sweep_at, which
-// refreshes do not move: a row that is looked at too early is told when to
-// come again, so each row costs one such look per idle lifetime. Of the first
-// limit rows the dead are deleted, and those then left are the early ones.
-func (s *Store) DeleteSessions(ctx context.Context, t time.Time, limit int) (int, bool, error) {
-	removed, err := s.change(ctx, s.stmts.deleteSessions, millis(t), limit, millis(t))
-	if err != nil || removed >= limit {
-		return removed, removed >= limit, err
-	}
-	postponed, err := s.change(ctx, s.stmts.postponeSessions, millis(t), limit-removed)
-	return removed, removed+postponed >= limit, err
 }

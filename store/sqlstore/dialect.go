@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strconv"
 	"strings"
@@ -18,6 +17,7 @@ type dialect struct {
 
 	numbered bool   // parameters are $1, $2
 	ignore   string // end of an insert that does nothing where the key is taken
+	shares   bool   // writes share a transaction on one connection
 	joins    bool   // DELETE … IN (SELECT …) would read the whole table: it must be a join
 
 	// confirm moves one session (SQLite), or all of a group. confirmed reads
@@ -63,11 +63,4 @@ func (d *dialect) updateIn(table, key, query, set string) string {
 		return fmt.Sprintf("UPDATE (%[3]s) AS due JOIN %[1]s ON %[1]s.%[2]s = due.%[2]s SET %[4]s", table, key, query, set)
 	}
 	return fmt.Sprintf("UPDATE %s SET %s WHERE %s IN (%s)", table, set, key, query)
-}
-
-// pools are the connections to a database. Reads and writes share them but on
-// SQLite, which has one writer.
-type pools struct {
-	reads, writes *sql.DB
-	writer        *sql.Conn // SQLite: the connection that writes
 }

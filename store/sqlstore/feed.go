@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"time"
 
@@ -53,25 +52,4 @@ func (s *Store) tell(ctx context.Context, u unit, r *bitjang.Revocation) error {
 	}
 	_, err := u.exec(ctx, s.stmts.tell, r.SessionID[:], millis(r.At), string(r.State), r.Reason)
 	return err
-}
-
-// EndSessions implements bitjang.SessionStore.
-func (s *Store) EndSessions(ctx context.Context, f bitjang.EndFilter) (int, error) {
-	at, reason := millis(f.At), string(f.Reason)
-	only := 0
-	if !f.Only.IsZero() {
-		only = 1
-	}
-	named := []any{f.UserID, f.Except[:], only, f.Only[:], f.DeviceID, f.DeviceID}
-	return together(ctx, s, func(ctx context.Context, u unit) (int, error) {
-		n, err := u.exec(ctx, s.stmts.endSessions, slices.Concat([]any{at, reason, at}, named, []any{at})...)
-		if err != nil || n == 0 {
-			return n, err
-		}
-		if _, err := u.exec(ctx, s.stmts.takeTurn); err != nil {
-			return 0, err
-		}
-		_, err = u.exec(ctx, s.stmts.tellEnded, slices.Concat(named, []any{at, reason})...)
-		return n, err
-	})
 }

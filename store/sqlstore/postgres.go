@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net/url"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -82,12 +81,4 @@ func confirmPostgres(ctx context.Context, s *Store, group []*confirming) ([]move
 	}
 	rows, err := s.stmts.confirmSession.QueryContext(ctx, ids, generations, nonces, parents, nows, idles)
 	return collect(rows, err, scanMoved)
-}
-
-// redactError keeps a driver's error from repeating the password.
-func redactError(err error, u *url.URL) error {
-	if password, ok := u.User.Password(); ok && password != "" {
-		return errors.New(replaceAll(err.Error(), password, url.QueryEscape(password), url.PathEscape(password)))
-	}
-	return err
 }

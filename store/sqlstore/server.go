@@ -60,11 +60,14 @@ func redact(address string) string {
 	return u.Redacted()
 }
 
-func replaceAll(text string, secrets ...string) string {
-	for _, s := range secrets {
-		text = strings.ReplaceAll(text, s, "xxxxx")
+// redactError keeps a driver's error from repeating the password.
+func redactError(err error, u *url.URL) error {
+	password, ok := u.User.Password()
+	if !ok || password == "" {
+		return err
 	}
-	return text
+	hide := strings.NewReplacer(password, "xxxxx", url.QueryEscape(password), "xxxxx", url.PathEscape(password), "xxxxx")
+	return errors.New(hide.Replace(err.Error()))
 }
 
 // confirmWorkers is how many groups of confirmations are under way at once: one
@@ -101,7 +104,7 @@ func (s *Store) again(ctx context.Context, do func() error) error {
 	pause := transientPause
 	for attempt := 1; ; attempt++ {
 		err := do()
-		if err == nil || s.d.transient == nil || !s.d.transient(err) || attempt == transientAttempts {
+		if err == nil || !s.d.transient(err) || attempt == transientAttempts {
 			return err
 		}
 		select {

@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"context"
 	"encoding/hex"
+	"slices"
+	"time"
 
 	"github.com/bitjang/bitjang"
 )
@@ -90,4 +92,38 @@ func (s *Store) EverySession(ctx context.Context, after string, limit int) ([]bi
 		return list, "", err
 	}
 	return list, hex.EncodeToString(list[limit-1].ID[:]), nil
+}
+
+// EndSessions implements bitjang.SessionStore.
+func (s *Store) EndSessions(ctx context.Context, f bitjang.EndFilter) (int, error) {
+	at, reason := millis(f.At), string(f.Reason)
+	only := 0
+	if !f.Only.IsZero() {
+		only = 1
+	}
+	named := []any{f.UserID, f.Except[:], only, f.Only[:], f.DeviceID, f.DeviceID}
+	return together(ctx, s, func(ctx context.Context, u unit) (int, error) {
+		n, err := u.exec(ctx, s.stmts.endSessions, slices.Concat([]any{at, reason, at}, named, []any{at})...)
+		if err != nil || n == 0 {
+			return n, err
+		}
+		if _, err := u.exec(ctx, s.stmts.takeTurn); err != nil {
+			return 0, err
+		}
+		_, err = u.exec(ctx, s.stmts.tellEnded, slices.Concat(named, []any{at, reason})...)
+		return n, err
+	})
+}
+
+// DeleteSessions implements bitjang.SessionStore. It goes by sweep_at, which
+// refreshes do not move: a row that is looked at too early is told when to
+// come again, so each row costs one such look per idle lifetime. Of the first
+// limit rows the dead are deleted, and those then left are the early ones.
+func (s *Store) DeleteSessions(ctx context.Context, t time.Time, limit int) (int, bool, error) {
+	removed, err := s.change(ctx, s.stmts.deleteSessions, millis(t), limit, millis(t))
+	if err != nil || removed >= limit {
+		return removed, removed >= limit, err
+	}
+	postponed, err := s.change(ctx, s.stmts.postponeSessions, millis(t), limit-removed)
+	return removed, removed+postponed >= limit, err
 }

@@ -19,6 +19,7 @@ import (
 func sqliteDialect() *dialect {
 	return &dialect{
 		name: "sqlite", goose: goose.DialectSQLite3,
+		shares: true,
 		ignore: " ON CONFLICT DO NOTHING",
 		confirm: `UPDATE sessions SET
 			generation = ?1, nonce = ?2, parent = ?3, confirmed_at = ?4, child_at = ?4, child_seen_at = 0,

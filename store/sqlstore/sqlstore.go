@@ -24,7 +24,11 @@ var migrations embed.FS
 
 // Store is a bitjang.Store on a SQL database.
 type Store struct {
-	pools
+	// Reads and writes share the connections, but on SQLite, which has one
+	// writer.
+	reads, writes *sql.DB
+	writer        *sql.Conn // SQLite: the connection that writes
+
 	d       *dialect
 	stmts   statements
 	timeout time.Duration // of every call

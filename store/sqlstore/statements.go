@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -42,25 +43,14 @@ func (st *statements) prepare(ctx context.Context, d *dialect, reads, writes pre
 		}
 		return nil
 	}
-	if err := on(reads, st.reading()); err != nil {
-		return err
+	writing := st.writing(d)
+	if d.shares {
+		writing = append(writing, st.sharing()...)
 	}
-	if d.name == "sqlite" {
-		if err := on(writes, st.sharing()); err != nil {
-			return err
-		}
-	}
-	st.confirmedSessions = nil
 	if d.confirmed != "" {
-		if err := on(writes, []text{{&st.confirmedSessions, d.confirmed}}); err != nil {
-			return err
-		}
+		writing = append(writing, text{&st.confirmedSessions, d.confirmed})
 	}
-	var err error // the text of a confirmation is the dialect's as it stands
-	if st.confirmSession, err = writes.PrepareContext(ctx, d.confirm); err != nil {
-		return fmt.Errorf("prepare the confirmation: %w", err)
-	}
-	return on(writes, st.writing(d))
+	return errors.Join(on(reads, st.reading()), on(writes, writing))
 }
 
 // sharing are the statements around the writes that share a commit.
@@ -95,6 +85,7 @@ const emptied = `CASE WHEN empty_at > ? THEN empty_at ELSE ? END`
 func (st *statements) writing(d *dialect) []text {
 	return []text{
 		{&st.insertSession, insertInto("sessions", sessionColumns+", sweep_at") + d.ignore},
+		{&st.confirmSession, d.confirm},
 		{&st.updateSession, `UPDATE sessions SET client_id = ?, version = ?,
 			generation = ?, nonce = ?, parent = ?, confirmed_at = ?, child_at = ?, child_seen_at = ?,
 			last_seen_at = ?, idle_expires_at = ?, expires_at = ?, ended_at = ?, end_reason = ?, held_at = ?, held_for = ?,
