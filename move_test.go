@@ -215,7 +215,7 @@ func TestASessionInTransitIsAnOutageAndNotALogout(t *testing.T) {
 func TestWhatEndedDuringAMoveStaysEnded(t *testing.T) {
 	t.Parallel()
 	for round := range 20 {
-		from, to := memory.New(), memory.New()
+		from, to := memory.New(), &slowToArrive{memory.New()}
 		before, after := movers(t, from, to)
 		var all []bitjang.Tokens
 		for range 8 {
@@ -227,7 +227,7 @@ func TestWhatEndedDuringAMoveStaysEnded(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		time.Sleep(time.Duration(round) * 10 * time.Microsecond)
+		time.Sleep(time.Duration(round) * time.Millisecond)
 		_, err := after.EndSessions(t.Context(), bitjang.EndSessionsInput{UserID: all[0].Session.UserID, Reason: bitjang.EndedByLogoutAll})
 		if err != nil {
 			t.Error(err)
