@@ -360,10 +360,15 @@ func (mv Move) one(ctx context.Context, s Session) (bool, error) {
 	return err == nil, err
 }
 
+// moveAttempts bounds how often a session is tried that keeps changing. It is far
+// beyond casAttempts: nobody waits for the move, and a session that is refreshed
+// without a pause must not stop it.
+const moveAttempts = 1000
+
 // mark marks a session as moved and returns it as it was just before. One that
 // has ended, or is marked already, is returned as it is.
 func (mv Move) mark(ctx context.Context, s Session) (Session, error) {
-	for range casAttempts {
+	for range moveAttempts {
 		if !s.EndedAt.IsZero() {
 			return s, nil
 		}
