@@ -82,7 +82,7 @@ func TestSigningUpMayBeOpenlyRefused(t *testing.T) {
 	_, err := r.Signup(t.Context(), in)
 	checkErr(t, err, bitjang.ErrUserExists)
 
-	closed := newRig(t, func(c *bitjang.Config) { c.SignupClosed = true })
+	closed := newRig(t, func(c *bitjang.Config) { c.Signup = bitjang.SignupClosed })
 	closed.store.watch(nil, nil)
 	_, err = closed.Signup(t.Context(), in)
 	checkErr(t, err, bitjang.ErrSignupClosed)

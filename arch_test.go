@@ -39,7 +39,10 @@ var house = map[string][]string{
 	"internal/servers":  {},
 	"internal/web":      {""},
 	"internal/api":      {"", "internal/web"},
-	"server":            {"", "internal/api", "internal/web"},
+	"internal/i18n":     {},
+	"internal/mail":     {"", "internal/i18n"},
+	"internal/pages":    {"", "internal/i18n", "internal/mail", "internal/web"},
+	"server":            {"", "internal/api", "internal/i18n", "internal/mail", "internal/pages", "internal/web"},
 	"cmd/bitjang":       {"", "server", "store/sqlstore", "store/redisstore"},
 	"bench":             {"", "internal/servers", "store/sqlstore", "store/redisstore", "verify"},
 }

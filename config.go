@@ -36,8 +36,13 @@ type Config struct {
 	OnRollback   OnRollback // default AcceptRollback
 	NoRenewal    bool       // switches off the third of the four cases; see Service.Admit
 
-	SignupClosed         bool // only the operator makes users
-	SignupRevealExisting bool // signing up with a known address answers ErrUserExists
+	Signup               SignupPolicy  // default SignupOpen
+	SignupDomains        []string      // only addresses at these domains may sign up; default: any
+	SignupRevealExisting bool          // signing up with a known address answers ErrUserExists
+	VerifyEmail          VerifyEmail   // default VerifyOptional
+	DeletionGrace        time.Duration // how long a deleted account can be had back by logging in; default 14 days
+
+	Mailer Mailer // default: no mail is sent, and what needs one answers ErrMailDisabled
 
 	Algorithm      string        // of access tokens: ES256 (default), EdDSA or RS256
 	KeyRotation    time.Duration // how long a signing key is used; default 30 days
@@ -51,6 +56,25 @@ type Config struct {
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // default: discard
 }
+
+// SignupPolicy says who makes accounts.
+type SignupPolicy string
+
+// The policies.
+const (
+	SignupOpen   SignupPolicy = "open"
+	SignupInvite SignupPolicy = "invite" // whoever has an invitation: see Service.Invite
+	SignupClosed SignupPolicy = "closed" // the operator
+)
+
+// VerifyEmail says whether a user must have shown that the mail address is theirs.
+type VerifyEmail string
+
+// The policies.
+const (
+	VerifyOptional VerifyEmail = "optional"
+	VerifyRequired VerifyEmail = "required" // to log in
+)
 
 // OnReuse says what happens to a session whose old refresh token comes back.
 type OnReuse string
@@ -82,6 +106,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.RotationGrace, 30*time.Second)
 	setDefault(&c.SessionRetention, 30*day)
 	setDefault(&c.EventRetention, 400*day)
+	setDefault(&c.Signup, SignupOpen)
+	setDefault(&c.VerifyEmail, VerifyOptional)
+	setDefault(&c.DeletionGrace, 14*day)
 	setDefault(&c.OnReuse, RevokeOnReuse)
 	setDefault(&c.OnRollback, AcceptRollback)
 	setDefault(&c.Algorithm, "ES256")
@@ -140,6 +167,21 @@ func (c Config) problems() error {
 	within("EventRetention", c.EventRetention, time.Minute, decade)
 	within("KeyRotation", c.KeyRotation, time.Minute, decade)
 	within("KeyPublication", c.KeyPublication, time.Second, c.KeyRotation)
+	within("DeletionGrace", c.DeletionGrace, time.Minute, decade)
+	if !slices.Contains([]SignupPolicy{SignupOpen, SignupInvite, SignupClosed}, c.Signup) {
+		bad("Signup: %q is none of open, invite, closed", c.Signup)
+	}
+	for _, d := range c.SignupDomains {
+		if _, err := normalizeEmail("a@" + d); err != nil || d != strings.ToLower(d) {
+			bad("SignupDomains: %q is not a domain in lower case", d)
+		}
+	}
+	switch {
+	case c.VerifyEmail != VerifyOptional && c.VerifyEmail != VerifyRequired:
+		bad("VerifyEmail: %q is neither optional nor required", c.VerifyEmail)
+	case c.VerifyEmail == VerifyRequired && c.Mailer == nil:
+		bad("VerifyEmail: nobody can verify an address without a Mailer")
+	}
 	if c.SessionLimit < 0 {
 		bad("SessionLimit: %d is negative", c.SessionLimit)
 	}

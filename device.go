@@ -1,8 +1,10 @@
 package bitjang
 
 import (
+	"context"
 	"net/netip"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -29,8 +31,9 @@ type ClientHints struct {
 
 // Caller is where a request comes from, as far as its edge can tell.
 type Caller struct {
-	IP     netip.Addr
-	Device Device
+	IP       netip.Addr
+	Device   Device
+	Language string // for mails: a language tag or an Accept-Language header; may be empty
 }
 
 // Limits of what a caller may make the server remember, in bytes.
@@ -119,4 +122,63 @@ func sameDevice(a, b Device) bool {
 	}
 	x, y := useragent.Parse(a.UserAgent), useragent.Parse(b.UserAgent)
 	return x.Name == y.Name && x.OS == y.OS
+}
+
+// justMade is how long after signing up a first device is no news.
+const justMade = time.Hour
+
+// noteNewDevice tells a user of a login from a device that the account has not
+// seen. It never stands in the login's way.
+func (s *Service) noteNewDevice(ctx context.Context, u *User, sess *Session, from Caller) {
+	history, err := s.listSessions(ctx, u.ID, func(sessionState) bool { return true })
+	if err != nil {
+		s.log.Error("devices not compared", "user", u.ID, "error", err)
+		return
+	}
+	if s.knownDevice(history, sess, u.CreatedAt) {
+		return
+	}
+	s.record(ctx, happened(EventNewDevice, sess, from, ""))
+	if s.cfg.Mailer == nil {
+		return
+	}
+	facts := linkFacts{Email: u.Email, Session: sess.ID}
+	m := Mail{Kind: MailNewDevice, At: sess.CreatedAt, Device: sess.Device, IP: sess.IP}
+	if err := s.mailLink(ctx, u, from, linkDisown, "", facts, m); err != nil {
+		s.log.Error("mail not sent", "kind", m.Kind, "user", u.ID, "error", err)
+	}
+}
+
+// knownDevice says whether an account has seen a session's device: by its device
+// id, else by browser family, system and network.
+func (s *Service) knownDevice(history []Session, sess *Session, madeAt time.Time) bool {
+	first := true
+	for i := range history {
+		old := &history[i]
+		if old.ID == sess.ID {
+			continue
+		}
+		first = false
+		if old.Device.ID != "" && old.Device.ID == sess.Device.ID {
+			return true
+		}
+		a, b := old.Device, sess.Device
+		a.ID, b.ID = "", ""
+		if sameDevice(a, b) && sameNetwork(old.IP, sess.IP) {
+			return true
+		}
+	}
+	return first && sess.CreatedAt.Before(madeAt.Add(justMade))
+}
+
+// sameNetwork compares the part of an address that stays the same at one
+// place: /24 of IPv4, /64 of IPv6.
+func sameNetwork(a, b netip.Addr) bool {
+	a, b = a.Unmap(), b.Unmap()
+	bits := 64
+	if a.Is4() {
+		bits = 24
+	}
+	p, err := a.Prefix(bits)
+	return err == nil && p.Contains(b)
 }

@@ -75,6 +75,10 @@ var (
 	ErrUserDisabled       = &Error{Code: Denied, Reason: "user_disabled", Message: "This account is disabled."}
 	ErrUserExists         = &Error{Code: Conflict, Reason: "user_exists", Message: "There is an account with this mail address."}
 	ErrSignupClosed       = &Error{Code: Denied, Reason: "signup_closed", Message: "New accounts are made by the operator."}
+	ErrSignupInvite       = &Error{Code: Denied, Reason: "signup_invite_required", Message: "New accounts need an invitation, sent to this very address."}
+	ErrSignupDomain       = &Error{Code: Denied, Reason: "signup_domain", Message: "New accounts are only for certain mail domains."}
+	ErrLinkInvalid        = &Error{Code: Invalid, Reason: "link_invalid", Message: "This link has been used, has expired, or was asked for in another browser. Ask for a new one."}
+	ErrMailDisabled       = &Error{Code: Denied, Reason: "mail_disabled", Message: "This service sends no mail."}
 	ErrNoSuchUser         = &Error{Code: NotFound, Reason: "user_unknown", Message: "No such user."}
 	ErrNoSuchSession      = &Error{Code: NotFound, Reason: "session_not_found", Message: "No such session."}
 	ErrOverloaded         = &Error{Code: Unavailable, Reason: "overloaded", Message: "Too many logins at once. Try again in a moment.", RetryAfter: 2 * time.Second}

@@ -19,6 +19,17 @@ const (
 	EventUserChanged     EventType = "user_changed"
 	EventUserDisabled    EventType = "user_disabled"
 	EventUserEnabled     EventType = "user_enabled"
+	EventEmailVerified   EventType = "email_verified"
+	EventEmailAsked      EventType = "email_change_requested"
+	EventEmailChanged    EventType = "email_changed"
+	EventResetAsked      EventType = "password_reset_requested"
+	EventLoginLinkAsked  EventType = "login_link_requested"
+	EventNewDevice       EventType = "new_device"
+	EventDisowned        EventType = "session_disowned" // "this wasn't me"
+	EventDeletionAsked   EventType = "deletion_scheduled"
+	EventDeletionUndone  EventType = "deletion_cancelled"
+	EventExported        EventType = "data_exported"
+	EventInvited         EventType = "invited"
 	EventSessionEnded    EventType = "session_ended"
 	EventSessionsEnded   EventType = "sessions_ended"
 	EventSessionHeld     EventType = "session_held"
@@ -81,4 +92,9 @@ func (s *Service) record(ctx context.Context, events ...Event) {
 // happened is an event about a session, as seen from a caller.
 func happened(t EventType, sess *Session, from Caller, reason string) Event {
 	return Event{Type: t, UserID: sess.UserID, SessionID: sess.ID, IP: from.IP, UserAgent: from.Device.UserAgent, Reason: reason}
+}
+
+// by is an event about a user, as seen from a caller.
+func by(from Caller, t EventType, userID string) Event {
+	return Event{Type: t, UserID: userID, IP: from.IP, UserAgent: from.Device.UserAgent}
 }

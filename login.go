@@ -34,12 +34,23 @@ func (s *Service) Login(ctx context.Context, in LoginInput) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, err
 	}
-	sess, t, err := s.openSession(ctx, u, in.Caller)
+	return s.admitUser(ctx, u, in.Caller, "pwd")
+}
+
+// admitUser opens a session for a user who has shown who they are, by a method
+// of RFC 8176.
+func (s *Service) admitUser(ctx context.Context, u User, from Caller, method string) (Tokens, error) {
+	u, err := s.keepAccount(ctx, u, from)
 	if err != nil {
 		return Tokens{}, err
 	}
-	s.record(ctx, happened(EventLogin, &sess, in.Caller, "pwd"))
-	if err := s.makeRoom(ctx, &sess, in.Caller); err != nil {
+	sess, t, err := s.openSession(ctx, u, from, method)
+	if err != nil {
+		return Tokens{}, err
+	}
+	s.record(ctx, happened(EventLogin, &sess, from, method))
+	s.noteNewDevice(ctx, &u, &sess, from)
+	if err := s.makeRoom(ctx, &sess, from); err != nil {
 		return Tokens{}, err
 	}
 	tokens, err := s.issue(sess, t, sess.CreatedAt)
@@ -71,15 +82,35 @@ func (s *Service) checkCredentials(ctx context.Context, in LoginInput) (User, er
 	if !u.DisabledAt.IsZero() {
 		return User{}, ErrUserDisabled
 	}
+	if s.gone(&u) {
+		return User{}, ErrInvalidCredentials
+	}
+	if s.cfg.VerifyEmail == VerifyRequired && u.EmailVerifiedAt.IsZero() {
+		// To say more would tell whoever signed up with somebody's address
+		// whether it had an account before.
+		s.remind(ctx, &u, in.Caller)
+		return User{}, ErrInvalidCredentials
+	}
 	if outdated {
 		u = s.rehash(ctx, u, in.Password)
 	}
 	return u, nil
 }
 
+// remind sends the verification link to whoever has tried to log in without
+// having used it.
+func (s *Service) remind(ctx context.Context, u *User, from Caller) {
+	if !s.mayMail(ctx, u.Email) {
+		return
+	}
+	if err := s.askToVerify(ctx, u, from); err != nil {
+		s.log.Error("mail not sent", "kind", MailVerifyEmail, "user", u.ID, "error", err)
+	}
+}
+
 // openSession saves a new session and then looks at the user again: a change
 // of password or a lock that came between the check and the save must win.
-func (s *Service) openSession(ctx context.Context, u User, from Caller) (Session, refreshToken, error) {
+func (s *Service) openSession(ctx context.Context, u User, from Caller, method string) (Session, refreshToken, error) {
 	now := s.clock()
 	t := firstToken(NewSessionID(u.ID))
 	sess := Session{
@@ -87,7 +118,7 @@ func (s *Service) openSession(ctx context.Context, u User, from Caller) (Session
 		Rotation:  Rotation{Nonce: t.nonce, ConfirmedAt: now},
 		CreatedAt: now, LastSeenAt: now,
 		IdleExpiresAt: now.Add(s.cfg.RefreshTTL), ExpiresAt: now.Add(s.cfg.SessionTTL),
-		AuthTime: now, AMR: []string{"pwd"}, ACR: aal1, Roles: u.Roles,
+		AuthTime: now, AMR: []string{method}, ACR: aal1, Roles: u.Roles,
 		Device: from.Device.bounded(), IP: from.IP,
 	}
 	if err := s.sessions.InsertSession(ctx, sess); err != nil {

@@ -169,6 +169,12 @@ func (s *Service) replacePassword(ctx context.Context, u *User, password Secret,
 		return err
 	}
 	s.record(ctx, Event{Type: EventPasswordChanged, UserID: u.ID, SessionID: keep, IP: from.IP, UserAgent: from.Device.UserAgent})
+	s.tellPasswordChanged(ctx, u.ID, from)
 	_, err = s.endSessions(ctx, others, from)
 	return err
+}
+
+// tellPasswordChanged tells the user, with a way back for whoever did not do it.
+func (s *Service) tellPasswordChanged(ctx context.Context, userID string, from Caller) {
+	s.tellAbout(ctx, userID, from, Mail{Kind: MailPasswordChanged, Link: NewSecret(s.cfg.Issuer + "/forgot-password")})
 }

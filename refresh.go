@@ -151,6 +151,7 @@ func (s *Service) report(ctx context.Context, sess *Session, v verdict, from Cal
 			ended = happened(EventSessionHeld, sess, from, sess.HeldFor)
 		}
 		s.record(ctx, happened(EventRefreshReuse, sess, from, v.String()), ended)
+		s.tellAbout(ctx, sess.UserID, from, Mail{Kind: MailSessionReuse, Link: NewSecret(s.cfg.Issuer + "/account/activity")})
 		if sess.EndedAt.IsZero() {
 			return ErrStepUpRequired
 		}

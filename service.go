@@ -24,6 +24,7 @@ type Service struct {
 	sessions SessionStore
 	events   EventStore
 	keys     KeyStore
+	mails    MailStore
 
 	ring     *keyRing
 	keySet   atomic.Pointer[keySet]
@@ -36,6 +37,7 @@ type Service struct {
 	flights flights
 	counts  verdictCounts
 	revoked revoked
+	mailDue chan struct{} // a mail was just put there
 }
 
 // New checks cfg and makes a Service. It does no I/O and starts nothing: call
@@ -53,8 +55,9 @@ func New(cfg Config) (*Service, error) {
 	params := cfg.passwordParams()
 	s := &Service{
 		cfg: cfg, log: cfg.Logger, now: cfg.Now, ring: ring,
-		users: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store,
-		pool: passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
+		users: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store, mails: cfg.Store,
+		mailDue: make(chan struct{}, 1),
+		pool:    passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
 		decoyHash: passhash.Decoy(params),
 	}
 	s.verifier, err = verify.New(verify.Config{
@@ -75,6 +78,20 @@ const clockSkew = 2 * time.Second
 // Issuer is the public base URL of the service.
 func (s *Service) Issuer() string { return s.cfg.Issuer }
 
+// Policy is what pages and clients should know of the rules for accounts.
+type Policy struct {
+	Signup        SignupPolicy
+	VerifyEmail   VerifyEmail
+	Mail          bool // whether mails are sent
+	DeletionGrace time.Duration
+	MinPassword   int // characters
+}
+
+// Policy returns the rules for accounts.
+func (s *Service) Policy() Policy {
+	return Policy{s.cfg.Signup, s.cfg.VerifyEmail, s.cfg.Mailer != nil, s.cfg.DeletionGrace, minPassword}
+}
+
 // Now is the time that the service's decisions go by.
 func (s *Service) Now() time.Time { return s.clock() }
 
@@ -90,12 +107,13 @@ const (
 )
 
 // Run does what goes on beside requests until ctx ends: it follows the
-// revocation feed, reloads and rotates the signing keys and removes what is
-// long dead. Any number of nodes may run it at once.
+// revocation feed, delivers mails, reloads and rotates the signing keys and
+// removes what is long dead. Any number of nodes may run it at once.
 func (s *Service) Run(ctx context.Context) error {
 	var beside sync.WaitGroup
 	beside.Go(func() { s.runFeed(ctx) })
 	beside.Go(func() { s.runSweep(ctx) })
+	beside.Go(func() { s.runMail(ctx) })
 	defer beside.Wait()
 	if err := s.LoadKeys(ctx); err != nil && ctx.Err() == nil {
 		s.log.Error("signing keys not loaded", "error", err)
@@ -144,6 +162,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 		{"dead sessions", func(ctx context.Context) (int, bool, error) {
 			return s.sessions.DeleteSessions(ctx, now.Add(-s.cfg.SessionRetention), sweepBatch)
 		}},
+		{"deleted users", deleting(s.users.DeleteUsers, now)},
 		{"old events", deleting(s.events.DeleteEvents, now.Add(-s.cfg.EventRetention))},
 		{"old revocations", deleting(s.sessions.DeleteRevocations, s.feedHorizon())},
 		{"old grants", deleting(s.sessions.DeleteGrants, now.Add(-grantRetention))},

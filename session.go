@@ -89,6 +89,8 @@ const (
 	EndedByLogoutAll EndReason = "logout_all"              // the user logged every device out
 	EndedByUser      EndReason = "ended_by_user"           // the user ended it from another device
 	EndedByAdmin     EndReason = "ended_by_admin"          // the operator ended it
+	EndedByDisowner  EndReason = "disowned"                // the user said that it was somebody else
+	EndedByDeletion  EndReason = "account_deleted"         // the user deleted the account
 	EndedByPassword  EndReason = "password_changed"        // the password was changed elsewhere
 	EndedByReuse     EndReason = "refresh_token_reuse"     // an old refresh token came back: theft
 	EndedByStranger  EndReason = "retry_from_other_device" // a refresh was repeated at once from another device

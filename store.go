@@ -27,6 +27,7 @@ type Store interface {
 	SessionStore
 	EventStore
 	KeyStore
+	MailStore
 }
 
 // SessionStore keeps what changes by the minute: sessions, and beside them the
@@ -183,6 +184,29 @@ type UserStore interface {
 	UpdateUser(ctx context.Context, u User) error // compare-and-swap; ErrExists: Email is taken
 	// Users lists users in the order of their ids, after the given one.
 	Users(ctx context.Context, after string, limit int) ([]User, error)
+	// DeleteUsers removes at most limit users whose DeleteAt is set and before t.
+	DeleteUsers(ctx context.Context, t time.Time, limit int) (removed int, err error)
+}
+
+// MailStore keeps the mails that wait to be sent.
+type MailStore interface {
+	InsertMail(ctx context.Context, m WaitingMail) error // ErrExists
+	// ClaimMails takes at most limit mails that are due at now, the longest due
+	// first: their DueAt becomes until and Attempts counts up, so that of many
+	// nodes one gets each. It returns them as they then stand.
+	ClaimMails(ctx context.Context, now, until time.Time, limit int) ([]WaitingMail, error)
+	PostponeMail(ctx context.Context, id string, due time.Time) error // ErrNotFound
+	DeleteMail(ctx context.Context, id string) error                  // no error if it is gone already
+}
+
+// WaitingMail is a mail in the store. What it says is sealed under the master
+// key: its link may be worth an account.
+type WaitingMail struct {
+	ID        string
+	Sealed    []byte
+	CreatedAt time.Time
+	DueAt     time.Time // when it is to be tried, or tried again
+	Attempts  int
 }
 
 // EventStore keeps the audit trail.

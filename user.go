@@ -24,6 +24,10 @@ type User struct {
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	DisabledAt   time.Time
+	// EmailVerifiedAt is when the user showed that the address is theirs.
+	EmailVerifiedAt time.Time
+	Language        string    // what the user reads, a language tag; may be empty
+	DeleteAt        time.Time // when the account goes, if the user has asked for that
 	// PasswordVersion counts the passwords: a hash may be renewed while the
 	// password stays the same.
 	PasswordVersion int64
@@ -34,6 +38,8 @@ const (
 	maxEmail = 254 // RFC 5321 section 4.5.3.1.3, less the angle brackets
 	maxName  = 128
 	maxRoles = 32
+
+	maxLanguage = 64
 )
 
 // normalizeEmail gives a mail address its one spelling. The local part is
@@ -73,6 +79,7 @@ type SignupInput struct {
 	Email    string
 	Password Secret
 	Name     string
+	Invite   Secret // the token of an invitation, where Config.Signup asks for one
 	Caller   Caller
 }
 
@@ -80,31 +87,98 @@ type SignupInput struct {
 // address that has one already gets the same answer at the same cost: a user
 // that nobody can log in as.
 func (s *Service) Signup(ctx context.Context, in SignupInput) (User, error) {
-	if s.cfg.SignupClosed {
-		return User{}, ErrSignupClosed
-	}
+	started := time.Now() // a stopwatch, not a date
 	u, err := s.newUser(ctx, in.Email, in.Name, in.Password)
 	if err != nil {
 		return User{}, err
 	}
+	if err := s.checkSignup(ctx, &u, in.Invite); err != nil {
+		return User{}, err
+	}
+	u.Language = clip(in.Caller.Language, maxLanguage)
 	err = s.users.InsertUser(ctx, u)
 	switch {
 	case err == nil:
-		s.record(ctx, Event{Type: EventSignup, UserID: u.ID, IP: in.Caller.IP, UserAgent: in.Caller.Device.UserAgent})
+		s.record(ctx, by(in.Caller, EventSignup, u.ID))
+		if err = s.welcome(ctx, &u, in.Caller); err != nil {
+			s.log.Error("mail not sent", "kind", MailVerifyEmail, "user", u.ID, "error", err)
+		}
 	case !errors.Is(err, ErrExists):
 		return User{}, outage("save user", err)
 	case s.cfg.SignupRevealExisting:
 		return User{}, ErrUserExists
 	default:
-		s.recordRepeatedSignup(ctx, u.Email, in.Caller)
+		s.signedUpAgain(ctx, u.Email, in.Caller)
 	}
+	sleep(ctx, failureFloor-time.Since(started))
 	return u, nil
 }
 
-func (s *Service) recordRepeatedSignup(ctx context.Context, email string, from Caller) {
-	if owner, err := s.users.UserByEmail(ctx, email); err == nil {
-		s.record(ctx, Event{Type: EventSignupRepeated, UserID: owner.ID, IP: from.IP, UserAgent: from.Device.UserAgent})
+// checkSignup is who may sign up. An invitation is used up by it, and shows that
+// the address is the user's.
+func (s *Service) checkSignup(ctx context.Context, u *User, invite Secret) error {
+	if s.cfg.Signup == SignupClosed {
+		return ErrSignupClosed
 	}
+	if err := s.checkDomain(u.Email); err != nil {
+		return err
+	}
+	if s.cfg.Signup == SignupOpen && invite.IsZero() {
+		return nil
+	}
+	_, _, err := s.useLink(ctx, linkInvite, u.Email, invite)
+	if errors.Is(err, ErrLinkInvalid) && s.cfg.Signup == SignupOpen {
+		return nil // it was not needed
+	} else if errors.Is(err, ErrLinkInvalid) {
+		return ErrSignupInvite
+	} else if err != nil {
+		return err
+	}
+	u.EmailVerifiedAt = u.CreatedAt
+	return nil
+}
+
+func (s *Service) checkDomain(email string) error {
+	_, domain, _ := strings.Cut(email, "@")
+	if len(s.cfg.SignupDomains) > 0 && !slices.Contains(s.cfg.SignupDomains, domain) {
+		return ErrSignupDomain
+	}
+	return nil
+}
+
+func (s *Service) welcome(ctx context.Context, u *User, from Caller) error {
+	if !u.EmailVerifiedAt.IsZero() || !s.mayMail(ctx, u.Email) {
+		return nil
+	}
+	return s.askToVerify(ctx, u, from)
+}
+
+// signedUpAgain tells the owner of an address, and nobody else, that somebody
+// has signed up with it.
+func (s *Service) signedUpAgain(ctx context.Context, email string, from Caller) {
+	owner, err := s.users.UserByEmail(ctx, email)
+	if err != nil {
+		return
+	}
+	s.record(ctx, by(from, EventSignupRepeated, owner.ID))
+	if s.mayMail(ctx, email) {
+		s.tell(ctx, &owner, from, Mail{Kind: MailSignupRepeated, Link: NewSecret(s.cfg.Issuer + "/login")})
+	}
+}
+
+// Invite lets the owner of a mail address sign up. The link that it returns is
+// mailed too, if mails are sent.
+func (s *Service) Invite(ctx context.Context, address, lang string) (Secret, error) {
+	email, err := normalizeEmail(address)
+	if err != nil {
+		return Secret{}, err
+	}
+	token, expires, err := s.newLink(ctx, linkInvite, "", email, linkFacts{Email: email})
+	if err != nil {
+		return Secret{}, err
+	}
+	link := s.linkURL(linkInvite, token)
+	return link, s.send(ctx, Mail{Kind: MailInvite, To: email, Language: lang, Link: link, ExpiresAt: expires})
 }
 
 func (s *Service) newUser(ctx context.Context, email, name string, password Secret) (User, error) {
@@ -134,7 +208,7 @@ type AddUserInput struct {
 	Roles        []string
 }
 
-// AddUser makes a user, whatever Config.SignupClosed says. Imported hashes are
+// AddUser makes a user, whatever Config.Signup says. Imported hashes are
 // checked for being verifiable here and replaced at the user's next login.
 func (s *Service) AddUser(ctx context.Context, in AddUserInput) (User, error) {
 	roles, err := checkRoles(in.Roles)
@@ -243,6 +317,12 @@ func (s *Service) RenameUser(ctx context.Context, id, name string) (User, error)
 		return User{}, err
 	}
 	return s.changeUser(ctx, id, func(u *User) { u.Name = name })
+}
+
+// SetLanguage says what a user reads.
+func (s *Service) SetLanguage(ctx context.Context, id, language string) error {
+	_, err := s.changeUser(ctx, id, func(u *User) { u.Language = clip(language, maxLanguage) })
+	return err
 }
 
 // DisableUser locks the account and ends its sessions.

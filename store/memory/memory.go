@@ -27,6 +27,7 @@ type Store struct {
 	lastRevocation int64
 	grants         map[bitjang.GrantID]bitjang.Grant
 	limits         map[string]time.Time
+	mails          map[string]bitjang.WaitingMail
 }
 
 var _ bitjang.Store = (*Store)(nil)
@@ -39,6 +40,7 @@ func New() *Store {
 		keys:     map[string]bitjang.SigningKey{},
 		grants:   map[bitjang.GrantID]bitjang.Grant{},
 		limits:   map[string]time.Time{},
+		mails:    map[string]bitjang.WaitingMail{},
 	}
 }
 

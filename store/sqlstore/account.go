@@ -8,18 +8,20 @@ import (
 	"github.com/bitjang/bitjang"
 )
 
-const userColumns = `id, email, name, password_hash, roles, created_at, updated_at, disabled_at, password_version, version`
+const userColumns = `id, email, name, password_hash, roles, created_at, updated_at, disabled_at, password_version, email_verified_at, language, delete_at, version`
 
 func scanUser(r row) (u bitjang.User, err error) {
 	err = r.Scan(&u.ID, &u.Email, &u.Name, &u.PasswordHash, listCol{&u.Roles},
-		timeCol{&u.CreatedAt}, timeCol{&u.UpdatedAt}, timeCol{&u.DisabledAt}, &u.PasswordVersion, &u.Version)
+		timeCol{&u.CreatedAt}, timeCol{&u.UpdatedAt}, timeCol{&u.DisabledAt}, &u.PasswordVersion,
+		timeCol{&u.EmailVerifiedAt}, &u.Language, timeCol{&u.DeleteAt}, &u.Version)
 	return u, err
 }
 
 // InsertUser implements bitjang.UserStore.
 func (s *Store) InsertUser(ctx context.Context, u bitjang.User) error {
 	return s.changeOne(ctx, s.stmts.insertUser, bitjang.ErrExists, u.ID, u.Email, u.Name, u.PasswordHash,
-		list(u.Roles), millis(u.CreatedAt), millis(u.UpdatedAt), millis(u.DisabledAt), u.PasswordVersion, u.Version)
+		list(u.Roles), millis(u.CreatedAt), millis(u.UpdatedAt), millis(u.DisabledAt), u.PasswordVersion,
+		millis(u.EmailVerifiedAt), u.Language, millis(u.DeleteAt), u.Version)
 }
 
 // User implements bitjang.UserStore.
@@ -35,7 +37,8 @@ func (s *Store) UserByEmail(ctx context.Context, email string) (bitjang.User, er
 // UpdateUser implements bitjang.UserStore.
 func (s *Store) UpdateUser(ctx context.Context, u bitjang.User) error {
 	err := s.changeOne(ctx, s.stmts.updateUser, bitjang.ErrConflict, u.Email, u.Name, u.PasswordHash,
-		list(u.Roles), millis(u.UpdatedAt), millis(u.DisabledAt), u.PasswordVersion, u.ID, u.Version)
+		list(u.Roles), millis(u.UpdatedAt), millis(u.DisabledAt), u.PasswordVersion,
+		millis(u.EmailVerifiedAt), u.Language, millis(u.DeleteAt), u.ID, u.Version)
 	if err != nil && s.d.duplicate(err) {
 		return bitjang.ErrExists
 	}
@@ -45,6 +48,11 @@ func (s *Store) UpdateUser(ctx context.Context, u bitjang.User) error {
 // Users implements bitjang.UserStore.
 func (s *Store) Users(ctx context.Context, after string, limit int) ([]bitjang.User, error) {
 	return all(ctx, s, s.stmts.users, scanUser, after, limit)
+}
+
+// DeleteUsers implements bitjang.UserStore.
+func (s *Store) DeleteUsers(ctx context.Context, t time.Time, limit int) (int, error) {
+	return s.change(ctx, s.stmts.deleteUsers, millis(t), limit)
 }
 
 func scanEvent(r row) (e bitjang.Event, err error) {

@@ -18,7 +18,8 @@ type statements struct {
 	takeTurn, tell, tellEnded, revocations, deleteRevocations                                        *sql.Stmt
 	insertGrant, consumeGrant, grant, deleteGrants                                                   *sql.Stmt
 	insertLimit, spend, limit, deleteLimits                                                          *sql.Stmt
-	insertUser, user, userByEmail, updateUser, users                                                 *sql.Stmt
+	insertUser, user, userByEmail, updateUser, users, deleteUsers                                    *sql.Stmt
+	insertMail, dueMails, claimMail, postponeMail, deleteMail                                        *sql.Stmt
 	insertEvent, events, deleteEvents                                                                *sql.Stmt
 	insertKey, keys, updateKey, deleteKey                                                            *sql.Stmt
 }
@@ -70,6 +71,7 @@ func (st *statements) reading() []text {
 		{&st.user, `SELECT ` + userColumns + ` FROM users WHERE id = ?`},
 		{&st.userByEmail, `SELECT ` + userColumns + ` FROM users WHERE email = ?`},
 		{&st.users, `SELECT ` + userColumns + ` FROM users WHERE id > ? ORDER BY id LIMIT ?`},
+		{&st.dueMails, `SELECT ` + mailColumns + ` FROM mails WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`},
 		{&st.events, `SELECT id, at, type, user_id, session_id, ip, user_agent, reason, count FROM events
 			WHERE user_id = ? AND id < ? ORDER BY id DESC LIMIT ?`},
 		{&st.keys, `SELECT id, algorithm, sealed, created_at, active_from FROM signing_keys`},
@@ -118,7 +120,13 @@ func (st *statements) writing(d *dialect) []text {
 
 		{&st.insertUser, insertInto("users", userColumns) + d.ignore},
 		{&st.updateUser, `UPDATE users SET email = ?, name = ?, password_hash = ?, roles = ?, updated_at = ?, disabled_at = ?, password_version = ?,
-			version = version + 1 WHERE id = ? AND version = ?`},
+			email_verified_at = ?, language = ?, delete_at = ?, version = version + 1 WHERE id = ? AND version = ?`},
+		{&st.deleteUsers, d.deleteIn("users", "id", `SELECT id FROM (SELECT id FROM users WHERE delete_at > 0 AND delete_at < ? ORDER BY delete_at LIMIT ?) AS due`)},
+
+		{&st.insertMail, insertInto("mails", mailColumns) + d.ignore},
+		{&st.claimMail, `UPDATE mails SET due_at = ?, attempts = attempts + 1 WHERE id = ? AND due_at = ? AND attempts = ?`},
+		{&st.postponeMail, `UPDATE mails SET due_at = ? WHERE id = ?`},
+		{&st.deleteMail, `DELETE FROM mails WHERE id = ?`},
 
 		{&st.insertEvent, insertInto("events", "at, type, user_id, session_id, ip, user_agent, reason, count")},
 		{&st.deleteEvents, d.deleteIn("events", "id", `SELECT id FROM (SELECT id FROM events WHERE at < ? ORDER BY at LIMIT ?) AS old`)},

@@ -25,6 +25,7 @@ var userTests = []test[store]{
 	{"an update to a taken address is ErrExists and changes nothing", userTaken},
 	{"of many concurrent sign-ups with one address exactly one wins", userOneWinner},
 	{"users are listed in pages, in the order of ids", userPages},
+	{"users are deleted once they are due, some at a time", userDeletion},
 	{"a cancelled context is honoured", userCancelled},
 }
 
@@ -35,6 +36,7 @@ func randomUser() bitjang.User {
 	return bitjang.User{
 		ID: id, Email: id + "@example.com", Name: oddText, PasswordHash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA",
 		Roles: []string{"admin", "user"}, CreatedAt: epoch, UpdatedAt: epoch.Add(time.Second), DisabledAt: epoch.Add(time.Minute), PasswordVersion: 7, Version: 1,
+		EmailVerifiedAt: epoch.Add(time.Hour), Language: "ko", DeleteAt: epoch.Add(2 * time.Hour),
 	}
 }
 
@@ -144,6 +146,30 @@ func userPages(t *testing.T, st store) {
 	second, err := st.Users(t.Context(), first[4].ID, 5)
 	ok(t, err)
 	equal(t, append(first, second...), want)
+}
+
+func userDeletion(t *testing.T, st store) {
+	stays, due, later := randomUser(), randomUser(), randomUser()
+	stays.DeleteAt, due.DeleteAt, later.DeleteAt = time.Time{}, epoch, epoch.Add(time.Millisecond)
+	another := randomUser()
+	another.DeleteAt = epoch.Add(-time.Hour)
+	for _, u := range []bitjang.User{stays, due, later, another} {
+		insertUser(t, st, u)
+	}
+	for _, want := range []int{1, 1, 0} {
+		n, err := st.DeleteUsers(t.Context(), epoch.Add(time.Millisecond), 1)
+		ok(t, err)
+		equal(t, n, want)
+	}
+	holdsUser(t, st, stays)
+	holdsUser(t, st, later)
+	_, err := st.User(t.Context(), due.ID)
+	is(t, err, bitjang.ErrNotFound)
+	_, err = st.UserByEmail(t.Context(), another.Email)
+	is(t, err, bitjang.ErrNotFound)
+	is(t, st.UpdateUser(t.Context(), due), bitjang.ErrConflict)
+	due.DeleteAt = time.Time{}
+	insertUser(t, st, due) // the address is free again
 }
 
 func userCancelled(t *testing.T, st store) {

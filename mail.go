@@ -1,0 +1,202 @@
+package bitjang
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// MailKind says what a mail is about, in a word that stays the same for ever.
+type MailKind string
+
+// The mails. Those with a link say what it does; a link can be used once, and
+// only by a button on the page it leads to.
+const (
+	MailVerifyEmail     MailKind = "verify_email"     // Link: the address is mine
+	MailSignupRepeated  MailKind = "signup_repeated"  // somebody signed up with an address that has an account; Link: the login page
+	MailInvite          MailKind = "invite"           // Link: sign up
+	MailResetPassword   MailKind = "reset_password"   // Link: choose a new password
+	MailLoginLink       MailKind = "login_link"       // Link: log in, in the browser that asked
+	MailNewDevice       MailKind = "new_device"       // Device, IP, At; Link: this wasn't me
+	MailSessionReuse    MailKind = "session_reuse"    // a session ended because its refresh token came back; Device, IP, At; Link: the account
+	MailPasswordChanged MailKind = "password_changed" // Device, IP, At; Link: choose a new password, for whoever did not do it
+	MailEmailChange     MailKind = "email_change"     // to the old address; Email: the new one; Link: yes, change it
+	MailEmailChangeNew  MailKind = "email_change_new" // to the new address; Link: this address is mine
+	MailEmailChanged    MailKind = "email_changed"    // to the old address; Email: the new one
+	MailDeletion        MailKind = "account_deletion" // At: when; Link: the login page, logging in keeps the account
+)
+
+// MailKinds are all of them.
+var MailKinds = []MailKind{
+	MailVerifyEmail, MailSignupRepeated, MailInvite, MailResetPassword, MailLoginLink, MailNewDevice,
+	MailSessionReuse, MailPasswordChanged, MailEmailChange, MailEmailChangeNew, MailEmailChanged, MailDeletion,
+}
+
+// Mail is what a user is to be told. The Mailer finds the words.
+type Mail struct {
+	ID        string // the same when a delivery is tried again
+	Kind      MailKind
+	To        string
+	Name      string // of the user, may be empty
+	Language  string // what the user reads: a language tag or an Accept-Language header; may be empty
+	Link      Secret // a URL; zero if there is none
+	ExpiresAt time.Time
+	At        time.Time
+	Device    Device
+	IP        netip.Addr
+	Email     string
+}
+
+// Mailer delivers mails. Deliver is called in the background, again after an
+// error, for a day.
+type Mailer interface {
+	Deliver(ctx context.Context, m Mail) error
+}
+
+// ErrUndeliverable is wrapped by a Mailer whose mail no further try can deliver.
+var ErrUndeliverable = errors.New("bitjang: the mail cannot be delivered")
+
+const (
+	mailEvery = 5 * time.Second // how often a node looks for mails that another one could not deliver
+	mailBatch = 4               // delivered at once by a node
+	mailLease = 2 * time.Minute // how long a node may take before another one tries
+	mailTime  = time.Minute     // for one delivery
+	mailLife  = day             // after that nobody needs it any more
+)
+
+// sealedMail is a Mail as it waits in the store.
+type sealedMail struct {
+	Mail
+	Link string
+}
+
+// tell tells a user something. A mail that cannot be put away is logged: what
+// it is about has happened already.
+func (s *Service) tell(ctx context.Context, u *User, from Caller, m Mail) {
+	m.To, m.Name = u.Email, u.Name
+	setDefault(&m.Language, u.Language)
+	setDefault(&m.Language, from.Language)
+	if err := s.send(context.WithoutCancel(ctx), m); err != nil {
+		s.log.Error("mail not sent", "kind", m.Kind, "user", u.ID, "error", err)
+	}
+}
+
+// tellAbout is tell with what happened, when and from where.
+func (s *Service) tellAbout(ctx context.Context, userID string, from Caller, m Mail) {
+	if s.cfg.Mailer == nil {
+		return
+	}
+	u, err := s.User(ctx, userID)
+	if err != nil {
+		s.log.Error("mail not sent", "kind", m.Kind, "user", userID, "error", err)
+		return
+	}
+	m.At, m.Device, m.IP = s.clock(), from.Device.bounded(), from.IP
+	s.tell(ctx, &u, from, m)
+}
+
+// send puts a mail where Run finds it. The request that caused it never waits
+// for a mail server.
+func (s *Service) send(ctx context.Context, m Mail) error {
+	if s.cfg.Mailer == nil {
+		return nil
+	}
+	m.ID = newUUID()
+	body, err := json.Marshal(sealedMail{m, m.Link.Reveal()})
+	if err != nil {
+		return fmt.Errorf("encode mail: %w", err)
+	}
+	now := s.clock()
+	waiting := WaitingMail{ID: m.ID, Sealed: s.ring.seal("mail "+m.ID, body), CreatedAt: now, DueAt: now}
+	if err := s.mails.InsertMail(ctx, waiting); err != nil {
+		return outage("save mail", err)
+	}
+	select {
+	case s.mailDue <- struct{}{}:
+	default: // Run knows already
+	}
+	return nil
+}
+
+// runMail delivers mails until ctx ends.
+func (s *Service) runMail(ctx context.Context) {
+	if s.cfg.Mailer == nil {
+		return
+	}
+	look := time.NewTicker(mailEvery)
+	defer look.Stop()
+	for {
+		if err := s.deliverDue(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("mails not delivered", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		case <-s.mailDue:
+		}
+	}
+}
+
+func (s *Service) deliverDue(ctx context.Context) error {
+	for {
+		now := s.clock()
+		list, err := s.mails.ClaimMails(ctx, now, now.Add(mailLease), mailBatch)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		var all sync.WaitGroup
+		for _, w := range list {
+			all.Go(func() { s.deliver(ctx, w) })
+		}
+		all.Wait()
+	}
+}
+
+// deliver delivers one mail, or puts it off, or gives it up.
+func (s *Service) deliver(ctx context.Context, w WaitingMail) {
+	m, err := s.unseal(w)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, mailTime)
+		defer cancel()
+		err = s.cfg.Mailer.Deliver(ctx, m)
+	}
+	now := s.clock()
+	late := now.Sub(w.CreatedAt) > mailLife || (!m.ExpiresAt.IsZero() && now.After(m.ExpiresAt))
+	switch {
+	case err == nil:
+		err = s.mails.DeleteMail(context.WithoutCancel(ctx), w.ID)
+	case errors.Is(err, ErrUndeliverable) || late:
+		s.log.Error("mail given up", "kind", m.Kind, "mail", w.ID, "attempts", w.Attempts, "error", err)
+		err = s.mails.DeleteMail(ctx, w.ID)
+	default:
+		s.log.Warn("mail not delivered yet", "kind", m.Kind, "mail", w.ID, "attempts", w.Attempts, "error", err)
+		err = s.mails.PostponeMail(context.WithoutCancel(ctx), w.ID, now.Add(mailPause(w.Attempts)))
+	}
+	if err != nil {
+		// It stays claimed, and comes back when the lease ends.
+		s.log.Error("mail not put away", "mail", w.ID, "error", err)
+	}
+}
+
+// mailPause doubles from ten seconds to an hour.
+func mailPause(attempts int) time.Duration {
+	return min(10*time.Second<<min(attempts-1, 10), time.Hour)
+}
+
+func (s *Service) unseal(w WaitingMail) (Mail, error) {
+	body, _, err := s.ring.open("mail "+w.ID, w.Sealed)
+	if err != nil {
+		return Mail{}, fmt.Errorf("%w: %w", ErrUndeliverable, err)
+	}
+	var m sealedMail
+	if err := json.Unmarshal(body, &m); err != nil {
+		return Mail{}, fmt.Errorf("%w: %w", ErrUndeliverable, err)
+	}
+	m.Mail.Link = NewSecret(m.Link)
+	return m.Mail, nil
+}
