@@ -178,7 +178,7 @@ func TestMe(t *testing.T) {
 	tk := r.login()
 	var out object
 	r.do("GET", "/v1/me", nil, bearer(tk.access)).want(200).wantHeader("Cache-Control", "no-store").decode(&out)
-	want := object{"id": u.ID, "email": alice, "roles": []any{"admin", "editor"}, "created_at": u.CreatedAt.Format("2006-01-02T15:04:05.999Z07:00")}
+	want := object{"id": u.ID, "email": alice, "email_verified": false, "roles": []any{"admin", "editor"}, "created_at": u.CreatedAt.Format("2006-01-02T15:04:05.999Z07:00")}
 	if diff := cmp.Diff(want, out); diff != "" {
 		t.Errorf("me:\n%s", diff)
 	}

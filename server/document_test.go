@@ -99,7 +99,8 @@ func pathOf(urlPath string) string {
 	for path := range document().at("paths") {
 		prefix, rest, templated := strings.Cut(path, "{id}")
 		id, ok := strings.CutPrefix(urlPath, prefix)
-		if path == urlPath || templated && ok && rest == "" && id != "" && !strings.Contains(id, "/") {
+		id, end := strings.CutSuffix(id, rest)
+		if path == urlPath || templated && ok && end && id != "" && !strings.Contains(id, "/") {
 			return path
 		}
 	}

@@ -18,6 +18,8 @@ import (
 var bodied = []string{
 	"POST /v1/signup", "POST /v1/login", "POST /v1/refresh", "POST /v1/logout", "POST /v1/logout-all",
 	"PATCH /v1/me", "PATCH /v1/sessions/00000000-0000-4000-8000-000000000000", "POST /v1/password",
+	"POST /v1/password/forgot", "POST /v1/password/reset", "POST /v1/login/link", "POST /v1/login/link/use",
+	"POST /v1/email", "POST /v1/email/confirm", "POST /v1/email/verify", "POST /v1/me/delete",
 }
 
 func TestBodiesThatAreNotJSON(t *testing.T) {
@@ -57,6 +59,8 @@ func TestMembersOfTheWrongType(t *testing.T) {
 		"POST /v1/signup": {"email", "password", "name"}, "POST /v1/login": {"identifier", "password", "transport", "device"},
 		"POST /v1/refresh": {"refresh_token", "device"}, "POST /v1/logout": {"refresh_token"}, "POST /v1/logout-all": {"keep_current"},
 		"PATCH /v1/me": {"name"}, "PATCH /v1/sessions/" + tk.session: {"name"}, "POST /v1/password": {"current_password", "new_password", "refresh_token"},
+		"POST /v1/password/forgot": {"email"}, "POST /v1/password/reset": {"token", "password"}, "POST /v1/login/link": {"email"}, "POST /v1/login/link/use": {"token", "transport"},
+		"POST /v1/email": {"email", "password"}, "POST /v1/email/confirm": {"token"}, "POST /v1/email/verify": {"token"}, "POST /v1/me/delete": {"password"},
 	} {
 		method, path, _ := strings.Cut(route, " ")
 		for _, member := range members {

@@ -64,7 +64,7 @@ func TestSignupTellsOrRefusesOnlyAsConfigured(t *testing.T) {
 	t.Parallel()
 	revealing := newUserRig(t, func(s *setup) { s.SignupRevealExisting = true })
 	revealing.do("POST", "/v1/signup", object{"email": alice, "password": password}).want(409, "user_exists")
-	closed := newRig(t, func(s *setup) { s.SignupClosed = true })
+	closed := newRig(t, func(s *setup) { s.Signup = bitjang.SignupClosed })
 	closed.do("POST", "/v1/signup", object{"email": alice, "password": password}).want(403, "signup_closed")
 }
 

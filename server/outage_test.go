@@ -16,7 +16,7 @@ import (
 
 func TestAStoreThatIsDownLogsNobodyOut(t *testing.T) {
 	t.Parallel()
-	r := newUserRig(t)
+	r, _ := mailRig(t)
 	tk := r.login()
 	confirmed := r.refresh(tk.refresh).tokens() // presenting this one is the usual case, tk the unusual
 	for _, tt := range []struct {
@@ -42,6 +42,18 @@ func TestAStoreThatIsDownLogsNobodyOut(t *testing.T) {
 		{"PATCH /v1/me", object{"name": "x"}, []mod{bearer(tk.access)}},
 		{"POST /v1/password", object{"current_password": password, "new_password": "a new and better one"}, []mod{tk.asCookies()}},
 		{"GET /v1/activity", nil, []mod{bearer(tk.access)}},
+		{"POST /v1/password/forgot", object{"email": alice}, nil},
+		{"POST /v1/password/forgot", object{"email": "nobody@example.com"}, nil},
+		{"POST /v1/password/reset", object{"token": aLink, "password": "a new and better one"}, nil},
+		{"POST /v1/login/link", object{"email": alice}, nil},
+		{"POST /v1/login/link/use", object{"token": aLink}, []mod{header("Device-Id", "laptop")}},
+		{"POST /v1/email", object{"email": carol, "password": password}, []mod{bearer(tk.access)}},
+		{"POST /v1/email/confirm", object{"token": aLink}, nil},
+		{"POST /v1/email/verify", object{"token": aLink}, nil},
+		{"POST /v1/email/verify/send", nil, []mod{bearer(tk.access)}},
+		{"POST /v1/sessions/" + tk.session + "/disown", nil, []mod{bearer(tk.access)}},
+		{"POST /v1/me/delete", object{"password": password}, []mod{bearer(tk.access)}},
+		{"GET /v1/me/export", nil, []mod{bearer(tk.access)}},
 		{"GET /forward-auth", nil, []mod{tk.asCookies()}},
 		{"GET /forward-auth", nil, []mod{tokens{refresh: confirmed.refresh}.asCookies()}},
 		{"GET /forward-auth?login=redirect", nil, []mod{tk.asCookies(), header("Sec-Fetch-Mode", "navigate")}},

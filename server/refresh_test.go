@@ -148,6 +148,9 @@ func TestAHeldSessionSaysWhereToGoAndHowToEndIt(t *testing.T) {
 		r.do("PATCH", "/v1/sessions/"+now.session, object{"name": "x"}, bearer(now.access)), r.do("DELETE", "/v1/sessions/"+now.session, nil, bearer(now.access)),
 		r.do("POST", "/v1/logout-all", nil, bearer(now.access)),
 		r.do("POST", "/v1/password", object{"current_password": password, "new_password": "another good one"}, bearer(now.access)),
+		r.do("POST", "/v1/email", object{"email": carol, "password": password}, bearer(now.access)), r.do("POST", "/v1/email/verify/send", nil, bearer(now.access)),
+		r.do("POST", "/v1/me/delete", object{"password": password}, bearer(now.access)), r.do("GET", "/v1/me/export", nil, bearer(now.access)),
+		r.do("POST", "/v1/sessions/"+now.session+"/disown", nil, bearer(now.access)),
 	} {
 		a.want(403, "step_up_required")
 		if got := a.text("step_up_url"); got != "https://app.example.com/in" {
@@ -188,6 +191,7 @@ func authenticated(session string) []string {
 	return []string{
 		"GET /v1/me", "PATCH /v1/me", "GET /v1/sessions", "PATCH /v1/sessions/" + session, "DELETE /v1/sessions/" + session,
 		"GET /v1/activity", "POST /v1/logout-all", "POST /v1/password", "GET /forward-auth",
+		"POST /v1/sessions/" + session + "/disown", "GET /v1/me/export", "POST /v1/me/delete", "POST /v1/email", "POST /v1/email/verify/send",
 	}
 }
 

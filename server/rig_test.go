@@ -313,6 +313,10 @@ func (m *moodyStore) EndSessions(ctx context.Context, f bitjang.EndFilter) (n in
 	return n, first(m.mood(), func() error { n, err = m.Store.EndSessions(ctx, f); return err })
 }
 
+func (m *moodyStore) ConsumeGrant(ctx context.Context, id bitjang.GrantID, at time.Time) (g bitjang.Grant, err error) {
+	return g, first(m.mood(), func() error { g, err = m.Store.ConsumeGrant(ctx, id, at); return err })
+}
+
 func (m *moodyStore) InsertUser(ctx context.Context, u bitjang.User) error {
 	return first(m.mood(), func() error { return m.Store.InsertUser(ctx, u) })
 }

@@ -26,6 +26,10 @@ type Options struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed; default: nobody's
 	CORSOrigins    []string       // exact origins whose scripts may call /v1 with credentials; default: none
 	LoginURL       string         // where a browser goes to log in; default: issuer + "/login"
+	ReturnURLs     []string       // where a login may lead back to beside the server's own pages: URLs, each with all below it
+	Theme          Theme          // of the pages
+	Mailbox        *Mailbox       // shown at /dev/mail; default: none
+	NoPages        bool           // switches the pages off, for applications with their own
 	MaxBody        int64          // bytes of a request body; default 64 KiB
 	Timeout        time.Duration  // for one request; default 15 s
 	Logger         *slog.Logger   // default: discard

@@ -57,15 +57,17 @@ func answerTokens(w http.ResponseWriter, t bitjang.Tokens, asCookies bool) error
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 type userBody struct {
-	ID        string    `json:"id"`
-	Email     string    `json:"email"`
-	Name      string    `json:"name,omitempty"`
-	Roles     []string  `json:"roles,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
+	ID            string    `json:"id"`
+	Email         string    `json:"email"`
+	EmailVerified bool      `json:"email_verified"`
+	Name          string    `json:"name,omitempty"`
+	Language      string    `json:"language,omitempty"`
+	Roles         []string  `json:"roles,omitempty"`
+	CreatedAt     time.Time `json:"created_at"`
 }
 
 func newUserBody(u bitjang.User) userBody {
-	return userBody{ID: u.ID, Email: u.Email, Name: u.Name, Roles: u.Roles, CreatedAt: u.CreatedAt}
+	return userBody{ID: u.ID, Email: u.Email, EmailVerified: !u.EmailVerifiedAt.IsZero(), Language: u.Language, Name: u.Name, Roles: u.Roles, CreatedAt: u.CreatedAt}
 }
 
 type deviceBody struct {

@@ -31,12 +31,13 @@ func (a *API) Signup(w http.ResponseWriter, r *http.Request) error {
 		Email    string `json:"email"`
 		Password string `json:"password"`
 		Name     string `json:"name"`
+		Invite   string `json:"invite"`
 	}
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
 	}
 	u, err := a.Service.Signup(r.Context(), bitjang.SignupInput{
-		Email: in.Email, Password: bitjang.NewSecret(in.Password), Name: in.Name, Caller: a.Edge.Caller(r),
+		Email: in.Email, Password: bitjang.NewSecret(in.Password), Name: in.Name, Invite: bitjang.NewSecret(in.Invite), Caller: a.Edge.Caller(r),
 	})
 	if err != nil {
 		return err
@@ -56,10 +57,10 @@ func (a *API) Login(w http.ResponseWriter, r *http.Request) error {
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
 	}
-	if in.Transport != "" && in.Transport != "body" && in.Transport != transportCookie {
-		return web.Refuse(http.StatusBadRequest, "transport_invalid", `The transport is "body" or "cookie".`)
+	asCookies, err := wantsCookies(in.Transport)
+	if err != nil {
+		return err
 	}
-	asCookies := in.Transport == transportCookie
 	from := a.caller(r, in.Device)
 	if asCookies && from.Device.ID == "" {
 		from.Device.ID = rand.Text()
@@ -72,6 +73,13 @@ func (a *API) Login(w http.ResponseWriter, r *http.Request) error {
 		web.SetDevice(w, t.Session.Device.ID)
 	}
 	return answerTokens(w, t, asCookies)
+}
+
+func wantsCookies(transport string) (bool, error) {
+	if transport != "" && transport != "body" && transport != transportCookie {
+		return false, web.Refuse(http.StatusBadRequest, "transport_invalid", `The transport is "body" or "cookie".`)
+	}
+	return transport == transportCookie, nil
 }
 
 // Refresh is POST /v1/refresh. The token comes in the body, in a header or as a

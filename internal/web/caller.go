@@ -113,6 +113,7 @@ func (e *Edge) Caller(r *http.Request) bitjang.Caller {
 			UserAgent: r.UserAgent(),
 			Hints:     clientHints(r.Header),
 		},
+		Language: r.Header.Get("Accept-Language"),
 	}
 }
 
