@@ -38,6 +38,7 @@ would cost.`,
 			k.settings(values, problems)
 			k.checkIssuer()
 			k.data(cmd.Context())
+			k.tryMail(cmd.Context())
 			k.address(cmd.Context(), "listen", c.listen)
 			if c.adminListen != "" {
 				k.address(cmd.Context(), "admin-listen", c.adminListen)

@@ -22,6 +22,11 @@ type config struct {
 	masterKeyFile   string
 	service         bitjang.Config
 	server          server.Options
+	smtp            string // "": mails are kept in memory
+	mailFrom        string
+	brandLogo       string // files
+	brandCSS        string
+	templates       string // folder
 	logLevel        slog.Level
 	logJSON         bool
 	shutdownTimeout time.Duration
@@ -93,8 +98,14 @@ var settings = []setting{
 		set: choice(func(c *config, v string) { c.service.OnRollback = bitjang.OnRollback(v) }, "accept", "deny")},
 	{name: "renewal", preset: "on", doc: "whether a valid access token renews an expired refresh token of the same device", field: "NoRenewal",
 		set: onOff(func(c *config, on bool) { c.service.NoRenewal = !on })},
-	{name: "signup", preset: "open", doc: "open, or closed: only the operator makes accounts", field: "SignupClosed",
-		set: choice(func(c *config, v string) { c.service.SignupClosed = v == "closed" }, "open", "closed")},
+	{name: "signup", preset: "open", doc: "who makes accounts: open (anybody), invite (see bitjang user invite) or closed (the operator)", field: "Signup",
+		set: choice(func(c *config, v string) { c.service.Signup = bitjang.SignupPolicy(v) }, "open", "invite", "closed")},
+	{name: "signup-domains", doc: "mail domains (comma separated) whose addresses may sign up; any unless given", field: "SignupDomains",
+		set: func(c *config, text string) error { c.service.SignupDomains = list(text); return nil }},
+	{name: "verify-email", preset: "optional", doc: "whether users must verify their mail address before they can log in: optional or required", field: "VerifyEmail",
+		set: choice(func(c *config, v string) { c.service.VerifyEmail = bitjang.VerifyEmail(v) }, "optional", "required")},
+	{name: "deletion-grace", preset: "336h", doc: "how long an account that its user deleted can be had back by logging in", field: "DeletionGrace",
+		set: duration(func(c *config) *time.Duration { return &c.service.DeletionGrace })},
 	{name: "signup-reveal-existing", preset: "off", doc: "whether signing up says that an address has an account already", field: "SignupRevealExisting",
 		set: onOff(func(c *config, on bool) { c.service.SignupRevealExisting = on })},
 
@@ -117,6 +128,27 @@ var settings = []setting{
 			}
 			return c.service.Issuer + "/login"
 		}},
+
+	{name: "return-urls", doc: "where a login may lead back to: URLs (comma separated), each with everything below it", field: "ReturnURLs",
+		set: func(c *config, text string) error { c.server.ReturnURLs = list(text); return nil }},
+
+	{name: "pages", preset: "on", doc: "off: no pages at all, for applications that have their own; the API stays",
+		set: onOff(func(c *config, on bool) { c.server.NoPages = !on })},
+	{name: "smtp", doc: "mail server: smtp://USER:PASSWORD@HOST:587 or smtps://...; without it mails go to the log and, on localhost, to /dev/mail", address: true,
+		set: optional(word(func(c *config) *string { return &c.smtp }))},
+	{name: "mail-from", doc: "sender of mails, as NAME <ADDRESS>; no-reply at the issuer's host unless given",
+		set:     word(func(c *config) *string { return &c.mailFrom }),
+		derived: defaultSender},
+	{name: "brand-name", preset: "Bitjang", doc: "name of the service on pages and in mails", field: "Theme.Name",
+		set: word(func(c *config) *string { return &c.server.Theme.Name })},
+	{name: "brand-color", preset: "#2f5bd8", doc: "accent colour of pages and mails, #rrggbb", field: "Theme.Color",
+		set: word(func(c *config) *string { return &c.server.Theme.Color })},
+	{name: "brand-logo", doc: "file with the logo of pages, SVG, PNG, WebP or JPEG",
+		set: optional(word(func(c *config) *string { return &c.brandLogo }))},
+	{name: "brand-css", doc: "file with style sheets to add to the pages' own",
+		set: optional(word(func(c *config) *string { return &c.brandCSS }))},
+	{name: "templates", doc: "folder with templates instead of the pages' own, by the same names", field: "Theme.Templates",
+		set: optional(word(func(c *config) *string { return &c.templates }))},
 
 	{name: "password-memory", preset: "19456", doc: "memory of one password hash, in KiB", field: "PasswordMemoryKiB",
 		set: positive(func(c *config, n int) { c.service.PasswordMemoryKiB = uint32(n) })},

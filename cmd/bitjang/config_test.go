@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bitjang/bitjang"
 	"github.com/spf13/cobra"
 )
 
@@ -106,8 +108,8 @@ func TestSettingsComeFromFlagsBeforeEnvironmentBeforeFile(t *testing.T) {
 		})
 	}
 	c, _, _ := resolveFor(t, []string{file}, nil)
-	if c.service.SessionLimit != 10 || !c.service.SignupClosed {
-		t.Errorf("got limit %d, closed %v, want 10, true", c.service.SessionLimit, c.service.SignupClosed)
+	if c.service.SessionLimit != 10 || c.service.Signup != bitjang.SignupClosed {
+		t.Errorf("got limit %d, sign-up %s, want 10, closed", c.service.SessionLimit, c.service.Signup)
 	}
 }
 
@@ -218,6 +220,9 @@ BITJANG_ON_REUSE revoke
 BITJANG_STORE_ROLLBACK accept
 BITJANG_RENEWAL on
 BITJANG_SIGNUP open
+BITJANG_SIGNUP_DOMAINS
+BITJANG_VERIFY_EMAIL optional
+BITJANG_DELETION_GRACE 336h
 BITJANG_SIGNUP_REVEAL_EXISTING off
 BITJANG_ALGORITHM ES256
 BITJANG_KEY_ROTATION 720h
@@ -225,6 +230,15 @@ BITJANG_KEY_PUBLICATION 24h
 BITJANG_TRUSTED_PROXIES
 BITJANG_CORS_ORIGINS
 BITJANG_LOGIN_URL
+BITJANG_RETURN_URLS
+BITJANG_PAGES on
+BITJANG_SMTP
+BITJANG_MAIL_FROM
+BITJANG_BRAND_NAME Bitjang
+BITJANG_BRAND_COLOR #2f5bd8
+BITJANG_BRAND_LOGO
+BITJANG_BRAND_CSS
+BITJANG_TEMPLATES
 BITJANG_PASSWORD_MEMORY 19456
 BITJANG_PASSWORD_TIME 2
 BITJANG_PASSWORD_WORKERS 0
@@ -241,6 +255,8 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"trusted_proxies: [10.0.0.0/8, '::1/128']\ncors_origins: https://c.example\nlogin_url: https://l.example/in\n" +
 		"password_memory: 8192\npassword_time: 3\npassword_workers: 4\nlog_level: warn\nlog_format: json\nshutdown_timeout: 7s\n" +
 		"session_retention: 9h\nsessions: redis://localhost\nsessions_also: database\n" +
+		"signup_domains: [example.com, example.org]\nverify_email: required\ndeletion_grace: 8h\nreturn_urls: https://app.example\npages: off\n" +
+		"smtp: smtp://mail.example\nmail_from: n@m.example\nbrand_name: Gate\nbrand_color: '#123456'\nbrand_logo: l.svg\nbrand_css: x.css\ntemplates: t\n" +
 		"database: sqlite:x.db\nmaster_key: " + strings.Repeat("ab", 32) + "\n"
 	if got := strings.Count(file, "\n"); got != len(settings) {
 		t.Fatalf("the file sets %d of %d settings", got, len(settings))
@@ -274,10 +290,11 @@ func fields(c *config) []any {
 	return []any{
 		c.listen, c.adminListen, c.dataDir, c.database, c.sessions, c.sessionsAlso, c.service.SessionRetention, len(c.masterKeys), c.masterKeyFile, c.logLevel, c.logJSON, c.shutdownTimeout,
 		c.service.Issuer, c.service.Audience, c.service.AccessTTL, c.service.RefreshTTL, c.service.SessionTTL, c.service.RotationGrace,
-		c.service.SessionLimit, c.service.OnReuse, c.service.OnRollback, c.service.NoRenewal, c.service.SignupClosed,
+		c.service.SessionLimit, c.service.OnReuse, c.service.OnRollback, c.service.NoRenewal, c.service.Signup, c.service.SignupDomains, c.service.VerifyEmail, c.service.DeletionGrace,
 		c.service.SignupRevealExisting, c.service.Algorithm, c.service.KeyRotation, c.service.KeyPublication,
 		c.service.PasswordMemoryKiB, c.service.PasswordTime, c.service.PasswordWorkers,
-		len(c.server.TrustedProxies), c.server.CORSOrigins, c.server.LoginURL,
+		len(c.server.TrustedProxies), c.server.CORSOrigins, c.server.LoginURL, c.server.ReturnURLs, c.server.NoPages, c.smtp, c.mailFrom,
+		c.server.Theme.Name, c.server.Theme.Color, c.brandLogo, c.brandCSS, c.templates,
 	}
 }
 

@@ -228,6 +228,9 @@ func refusals(c *config, values []value) []problem {
 	if trial.Issuer == "" {
 		trial.Issuer = sound.Issuer // complained about already
 	}
+	if c.sendsMail() {
+		trial.Mailer = &server.Mailer{}
+	}
 	var problems []problem
 	_, err := bitjang.New(trial)
 	for _, err := range split(err) {

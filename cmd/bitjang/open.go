@@ -248,6 +248,9 @@ func loadService(ctx context.Context, c *config, st *stores) (*bitjang.Service, 
 	if err != nil {
 		return nil, origin, err
 	}
+	if err := forPeople(c); err != nil {
+		return nil, origin, err
+	}
 	cfg := c.service
 	cfg.Store, cfg.Sessions, cfg.MasterKeys = st.database, st.sessions, origin.keys
 	svc, err := bitjang.New(cfg)
@@ -268,6 +271,7 @@ func withAccounts(ctx context.Context, c *config, create bool, work func(*bitjan
 	defer func() { err = errors.Join(err, st.Close()) }()
 	cfg := c.service
 	cfg.Store, cfg.Sessions, cfg.MasterKeys = st.database, st.sessions, []bitjang.Secret{bitjang.NewMasterKey()}
+	cfg.Mailer, cfg.VerifyEmail = nil, bitjang.VerifyOptional // what waits in the store is sealed under the real key
 	svc, err := bitjang.New(cfg)
 	if err != nil {
 		return err

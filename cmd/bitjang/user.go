@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,8 +13,8 @@ import (
 )
 
 func (p *program) userCommand() *cobra.Command {
-	return group("user", "Add, list, lock and unlock users, set passwords",
-		p.userAddCommand(), p.userListCommand(), p.userDisableCommand(), p.userEnableCommand(), p.userPasswdCommand())
+	return group("user", "Add, invite, list, lock and unlock users, set passwords",
+		p.userAddCommand(), p.userInviteCommand(), p.userListCommand(), p.userDisableCommand(), p.userEnableCommand(), p.userPasswdCommand())
 }
 
 func (p *program) userAddCommand() *cobra.Command {
@@ -61,6 +62,42 @@ from standard input, makes one up, or takes the hash that another system made
 	cmd.Flags().BoolVar(&hashOnStdin, "password-hash-stdin", false, "read a password hash from standard input")
 	source.addFlags(cmd)
 	addStoreSettings(cmd)
+	return cmd
+}
+
+func (p *program) userInviteCommand() *cobra.Command {
+	var language string
+	cmd := &cobra.Command{
+		Use:   "invite EMAIL",
+		Short: "Let somebody sign up",
+		Long: `Invite prints a link with which the owner of a mail address can sign up once,
+within a week, and mails it if a mail server is set. Where signing up is open,
+nobody needs one.`,
+		Example: "  bitjang user invite ann@example.com --language ko",
+		Args:    exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			c, _, err := p.load(cmd)
+			if err != nil {
+				return err
+			}
+			svc, st, _, err := openService(cmd.Context(), c, false)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, st.Close()) }()
+			link, err := svc.Invite(cmd.Context(), args[0], language)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(p.out, link.Reveal())
+			if c.smtp != "" {
+				fmt.Fprintf(p.err, "The running server mails it to %s.\n", args[0])
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&language, "language", "en", "language of the mail: en or ko")
+	addSettings(cmd)
 	return cmd
 }
 
