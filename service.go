@@ -100,7 +100,7 @@ func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millise
 
 const (
 	sweepEvery = time.Minute
-	sweepBatch = 500 // records per statement: short enough to go unnoticed by refreshes
+	sweepBatch = 100 // records per statement: on SQLite every refresh waits for it
 	sweepPause = 10 * time.Millisecond
 	// grantRetention is how long an expired grant can still say that it was used.
 	grantRetention = day

@@ -104,6 +104,9 @@ func TestWrongMethodsAndPaths(t *testing.T) {
 	allowed := map[string][]string{}
 	for _, rt := range server.Routes() {
 		method, path, _ := strings.Cut(rt.Pattern, " ")
+		if rt.Audience == "page" {
+			continue
+		}
 		path = strings.ReplaceAll(path, "{id}", "x")
 		allowed[path] = append(allowed[path], method)
 		if method == "GET" {
@@ -123,7 +126,7 @@ func TestWrongMethodsAndPaths(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/", "/v1", "/v1/", "/v1/login/", "/v1/Login", "/v1/sessions/", "/v1/sessions/a/b", "/v2/login", "/openapi.yaml", "/.well-known/", "/forward-auth/x", "/%00", "/v1/login%2f", "/" + strings.Repeat("a", 60000)} {
+	for _, path := range []string{"/v1", "/v1/", "/v1/login/", "/v1/Login", "/v1/sessions/", "/v1/sessions/a/b", "/v2/login", "/openapi.yaml", "/.well-known/", "/forward-auth/x", "/%00", "/v1/login%2f", "/" + strings.Repeat("a", 60000)} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
 			r.do(method, path, nil).want(404, "not_found")
 		}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"github.com/bitjang/bitjang/internal/api"
+	"github.com/bitjang/bitjang/internal/pages"
 	"github.com/bitjang/bitjang/internal/web"
 )
 
@@ -12,6 +13,7 @@ const (
 	public audience = iota // anybody, no credentials: documents and health
 	apiUse                 // programs and scripts; guarded against other sites' pages
 	proxy                  // a reverse proxy on behalf of a request
+	page                   // people in browsers; guarded against other sites' pages, errors are pages
 )
 
 type route struct {
@@ -21,8 +23,8 @@ type route struct {
 }
 
 // routes is the whole HTTP surface. Nothing is reachable any other way.
-func routes(a *api.API) []route {
-	return []route{
+func routes(a *api.API, people *pages.Pages) []route {
+	list := []route{
 		{"POST /v1/signup", apiUse, a.Signup},
 		{"POST /v1/login", apiUse, a.Login},
 		{"POST /v1/login/link", apiUse, a.SendLoginLink},
@@ -56,4 +58,10 @@ func routes(a *api.API) []route {
 		{"GET /healthz", public, a.Healthz},
 		{"GET /readyz", public, a.Readyz},
 	}
+	if people != nil {
+		for _, rt := range people.Routes() {
+			list = append(list, route{rt.Pattern, page, rt.Handle})
+		}
+	}
+	return list
 }

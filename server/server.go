@@ -18,6 +18,7 @@ import (
 
 	"github.com/bitjang/bitjang"
 	"github.com/bitjang/bitjang/internal/api"
+	"github.com/bitjang/bitjang/internal/pages"
 	"github.com/bitjang/bitjang/internal/web"
 )
 
@@ -56,15 +57,51 @@ func New(svc *bitjang.Service, opt Options) (http.Handler, error) {
 		return nil, fmt.Errorf("server: %w", errors.Join(errs...))
 	}
 	edge := newEdge(svc, opt)
-	mux := http.NewServeMux()
-	for _, rt := range routes(&api.API{Service: svc, Edge: edge, LoginURL: opt.LoginURL}) {
-		handle := rt.handle
-		if rt.audience == apiUse {
-			handle = sameSite(protection, handle)
-		}
-		mux.Handle(rt.pattern, edge.Handle(handle))
+	endpoints := &api.API{Service: svc, Edge: edge, LoginURL: opt.LoginURL}
+	people, err := newPages(svc, edge, endpoints, opt)
+	if err != nil {
+		return nil, fmt.Errorf("server: %w", err)
 	}
-	return withCORS(opt.CORSOrigins, orNotFound(mux, edge)), nil
+	mux := http.NewServeMux()
+	for _, rt := range routes(endpoints, people) {
+		mux.Handle(rt.pattern, edge.Handle(guarded(rt, protection, people)))
+	}
+	return withCORS(opt.CORSOrigins, orNotFound(mux, edge, people)), nil
+}
+
+// guarded puts before a handler what its audience needs. Pages trust no other
+// origin at all, not even those whose scripts may call the API.
+func guarded(rt route, protection *http.CrossOriginProtection, people *pages.Pages) web.Handler {
+	switch rt.audience {
+	case apiUse:
+		return sameSite(protection, rt.handle)
+	case page:
+		return forPeople(people, sameSite(http.NewCrossOriginProtection(), rt.handle))
+	}
+	return rt.handle
+}
+
+// newPages returns nil where there are to be none.
+func newPages(svc *bitjang.Service, edge *web.Edge, endpoints *api.API, opt Options) (*pages.Pages, error) {
+	if opt.NoPages {
+		return nil, nil
+	}
+	theme := opt.Theme.withDefaults()
+	return pages.New(pages.Options{
+		Service: svc, Edge: edge, ReturnURLs: opt.ReturnURLs, Mailbox: opt.Mailbox, Export: endpoints.Export,
+		Theme: pages.Theme{Name: theme.Name, Color: theme.Color, Logo: theme.Logo, LogoType: theme.LogoType, CSS: theme.CSS, Templates: theme.Templates},
+	})
+}
+
+// forPeople shows errors as pages.
+func forPeople(people *pages.Pages, next web.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		err := next(w, r)
+		if err == nil {
+			return nil
+		}
+		return people.Fail(w, r, err)
+	}
 }
 
 func newEdge(svc *bitjang.Service, opt Options) *web.Edge {
@@ -112,8 +149,8 @@ func withCORS(origins []string, next http.Handler) http.Handler {
 
 // orNotFound gives what the mux does not know the same problem+json as
 // everything else. The mux itself decides between 404 and 405.
-func orNotFound(mux *http.ServeMux, edge *web.Edge) http.Handler {
-	unknown := edge.Handle(func(_ http.ResponseWriter, r *http.Request) error {
+func orNotFound(mux *http.ServeMux, edge *web.Edge, people *pages.Pages) http.Handler {
+	missing := func(_ http.ResponseWriter, r *http.Request) error {
 		h, _ := mux.Handler(r)
 		answer := &discard{header: http.Header{}}
 		h.ServeHTTP(answer, r)
@@ -123,7 +160,18 @@ func orNotFound(mux *http.ServeMux, edge *web.Edge) http.Handler {
 			return p
 		}
 		return web.Refuse(http.StatusNotFound, "not_found", "There is nothing here. /openapi.json lists what there is.")
-	})
+	}
+	unknown := edge.Handle(missing)
+	if people != nil {
+		asPage := edge.Handle(forPeople(people, missing))
+		unknown = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if web.IsNavigation(r) {
+				asPage.ServeHTTP(w, r)
+				return
+			}
+			edge.Handle(missing).ServeHTTP(w, r)
+		})
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern == "" {
 			unknown.ServeHTTP(w, r)

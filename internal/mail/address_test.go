@@ -53,17 +53,18 @@ func TestServerAddressesThatAreNone(t *testing.T) {
 
 func TestSenders(t *testing.T) {
 	for from, want := range map[string]string{
-		"a@b.example":          "<a@b.example>",
-		"Acme <a@b.example>":   `"Acme" <a@b.example>`,
-		"로그인 <a@b.example>":    `=?utf-8?q?=EB=A1=9C=EA=B7=B8=EC=9D=B8?= <a@b.example>`,
-		`"A, B" <a@b.example>`: `"A, B" <a@b.example>`,
+		"a@b.example":                           "<a@b.example>",
+		"Acme <a@b.example>":                    `"Acme" <a@b.example>`,
+		"로그인 <a@b.example>":                     `=?utf-8?q?=EB=A1=9C=EA=B7=B8=EC=9D=B8?= <a@b.example>`,
+		`"A, B" <a@b.example>`:                  `"A, B" <a@b.example>`,
+		"=?utf-8?q?A=E2=80=AEB?= <a@b.example>": `"AB" <a@b.example>`,
 	} {
 		s, err := NewSMTP("smtp://localhost", from, example(t))
 		if err != nil || s.from.String() != want {
 			t.Errorf("%s: got %v, %v, want %s", from, s, err, want)
 		}
 	}
-	for _, from := range []string{"", "Acme", "a@b.example, c@d.example", "a@b.example\r\nBcc: c@d.example", "a@로그인.example"} {
+	for _, from := range []string{"", "Acme", "a@b.example, c@d.example", "a@b.example\r\nBcc: c@d.example", "=?utf-8?q?A=0D=0ABcc:_x?= <a@b.example>", "a@로그인.example"} {
 		if _, err := NewSMTP("smtp://localhost", from, example(t)); err == nil {
 			t.Errorf("%q: got no error", from)
 		}

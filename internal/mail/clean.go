@@ -26,7 +26,7 @@ func line(text string, limit int) string {
 		switch {
 		case r == '\u200c' || r == '\u200d':
 			return r // joiners: names in Persian and emoji need them
-		case unicode.IsSpace(r) || unicode.In(r, unicode.Zl, unicode.Zp):
+		case unicode.IsSpace(r):
 			return ' '
 		case r == utf8.RuneError || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs):
 			return -1

@@ -45,7 +45,7 @@ func NewSMTP(address, from string, r *Renderer) (*SMTP, error) {
 		problems = append(problems, err)
 	}
 	sender, err := netmail.ParseAddress(from)
-	if err != nil  {
+	if err != nil || !ascii(sender.Address) {
 		problems = append(problems, fmt.Errorf(`mail: the sender %q is not of the form "Name <a@b>" or "a@b", in ASCII but for the name`, from))
 	}
 	if r == nil {
@@ -119,12 +119,13 @@ func (s *SMTP) message(m bitjang.Mail) (*gomail.Msg, error) {
 func (s *SMTP) talk(ctx context.Context, options []gomail.Option, work func(*gomail.Client, *gosmtp.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, deliverTime)
 	defer cancel()
-	var conn net.Conn
-	dial := func(dialCtx context.Context, network, _ string) (_ net.Conn, err error) {
-		if conn, err = (&net.Dialer{}).DialContext(dialCtx, network, s.server.String()); err != nil {
+	dial := func(dialCtx context.Context, network, _ string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(dialCtx, network, s.server.String())
+		if err != nil {
 			return nil, err
 		}
-		// The library watches ctx only while it dials.
+		// The library watches ctx only while it dials, and leaves the connection
+		// open when it fails half-way. This ends both with talk at the latest.
 		context.AfterFunc(ctx, func() { conn.Close() })
 		if s.server.tls != tlsImplicit {
 			return conn, nil
@@ -137,9 +138,6 @@ func (s *SMTP) talk(ctx context.Context, options []gomail.Option, work func(*gom
 		return fmt.Errorf("mail: %w", err)
 	}
 	err = s.run(ctx, client, work)
-	if conn != nil {
-		conn.Close() // the library leaves it open when it fails half-way
-	}
 	if ctx.Err() != nil && err != nil {
 		err = fmt.Errorf("%w: %w", ctx.Err(), err)
 	}

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"mime/quotedprintable"
+	"net"
 	netmail "net/mail"
 	"slices"
 	"strings"
@@ -284,5 +285,33 @@ func TestRecipients(t *testing.T) {
 	}
 	if got := b.taken(); len(got) != 1 || got[0].to != m.To || !got[0].utf8 {
 		t.Errorf("got %+v, want one mail to %s with SMTPUTF8", got, m.To)
+	}
+}
+
+// TestConnectionsDoNotStayOpen hears the server's end of a failed login.
+func TestConnectionsDoNotStayOpen(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ended := make(chan error, 1)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			ended <- err
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "220 hello\r\n250 no STARTTLS here\r\n")
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_, err = io.Copy(io.Discard, conn)
+		ended <- err
+	}()
+	if err := newSMTP(t, "smtp://"+l.Addr().String()+"?tls=required", nil).Check(t.Context()); err == nil {
+		t.Error("got no error")
+	}
+	if err := <-ended; err != nil && strings.Contains(err.Error(), "timeout") {
+		t.Errorf("the connection stays open: %v", err)
 	}
 }

@@ -58,16 +58,20 @@ func ProblemOf(err error) *Problem {
 	return &Problem{Status: statuses[e.Code], Code: e.Reason, Detail: e.Message, SessionEnd: string(e.SessionEnd), RetryAfter: e.RetryAfter}
 }
 
-// fail writes an error and logs it, once. What the caller did is not our news,
-// what we did is.
+// fail writes an error and logs it, once.
 func (e *Edge) fail(w http.ResponseWriter, r *http.Request, err error) {
+	e.Report(r, err)
+	WriteProblem(w, r, ProblemOf(err))
+}
+
+// Report logs an error. What the caller did is not our news, what we did is.
+func (e *Edge) Report(r *http.Request, err error) {
 	p := ProblemOf(err)
 	level := e.Log.Debug
 	if p.Status >= 500 {
 		level = e.Log.Error
 	}
 	level("request failed", "method", r.Method, "path", r.URL.Path, "status", p.Status, "error", err)
-	WriteProblem(w, r, p)
 }
 
 // WriteProblem writes a problem with the headers that belong to its status.

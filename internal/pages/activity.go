@@ -1,0 +1,203 @@
+package pages
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/bitjang/bitjang"
+	"github.com/bitjang/bitjang/internal/i18n"
+	"github.com/bitjang/bitjang/internal/web"
+)
+
+// device is a session as its owner sees it.
+type device struct {
+	ID        string
+	Name      string
+	Browser   string
+	OS        string
+	Type      string // desktop, mobile, tablet, bot or unknown
+	IP        string
+	Place     string
+	FirstSeen time.Time
+	LastSeen  time.Time
+	Current   bool
+	Held      bool
+}
+
+func (p *Pages) device(s *bitjang.Session, current bitjang.SessionID) device {
+	label := s.Device.Label()
+	d := device{
+		ID: s.ID.String(), Name: s.Device.Name, Browser: label.Browser, OS: label.OS, Type: label.Type,
+		FirstSeen: s.CreatedAt, LastSeen: s.LastSeenAt, Current: s.ID == current, Held: !s.HeldAt.IsZero(),
+	}
+	if s.IP.IsValid() {
+		d.IP = s.IP.String()
+		if p.Places != nil {
+			d.Place = p.Places(s.IP)
+		}
+	}
+	return d
+}
+
+// happening is an event in plain words.
+type happening struct {
+	Text    string
+	At      time.Time
+	Device  string
+	IP      string
+	Session string
+	Disown  bool // "this wasn't me" still does something
+}
+
+type activityPage struct {
+	frame
+	Devices []device // this one first
+	Events  []happening
+	Older   int64 // the cursor of the next page of events
+}
+
+const eventsPerPage = 20
+
+// Activity is GET /account/activity?before=CURSOR.
+func (p *Pages) Activity(w http.ResponseWriter, r *http.Request) error {
+	return p.member(w, r, func(who bitjang.Admission, u bitjang.User) error {
+		v, err := p.activity(r, who.Session.ID, u.ID)
+		if err != nil {
+			return err
+		}
+		return p.show(w, r, http.StatusOK, "activity", v)
+	})
+}
+
+func (p *Pages) activity(r *http.Request, current bitjang.SessionID, userID string) (*activityPage, error) {
+	v := &activityPage{frame: frame{SignedIn: true}}
+	live, err := p.Service.Sessions(r.Context(), userID)
+	if err != nil {
+		return nil, err
+	}
+	alive := map[bitjang.SessionID]bool{}
+	for i := range live {
+		alive[live[i].ID] = live[i].ID != current
+		v.Devices = append(v.Devices, p.device(&live[i], current))
+	}
+	slices.SortStableFunc(v.Devices, func(a, b device) int { return first(a.Current, b.Current) })
+	before, _ := strconv.ParseInt(r.FormValue("before"), 10, 64) // nonsense is the first page
+	events, err := p.Service.Activity(r.Context(), userID, max(0, before), eventsPerPage)
+	if err != nil {
+		return nil, err
+	}
+	say := p.printer(r)
+	for _, e := range events {
+		v.Events = append(v.Events, tell(say, e, alive[e.SessionID]))
+		v.Older = e.ID
+	}
+	if len(events) < eventsPerPage {
+		v.Older = 0
+	}
+	return v, nil
+}
+
+// first sorts what is true before what is not.
+func first(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
+}
+
+// tell puts an event into words. The reason is said where it has words of its own.
+func tell(say *i18n.Printer, e bitjang.Event, disown bool) happening {
+	h := happening{At: e.At, Text: say.T("event."+string(e.Type), "Count", e.Count), Disown: disown}
+	if id := "reason." + e.Reason; e.Reason != "" && say.Has(id) {
+		h.Text += " " + say.T(id)
+	}
+	label := bitjang.Device{UserAgent: e.UserAgent}.Label()
+	switch {
+	case label.Browser != "" && label.OS != "":
+		h.Device = say.T("device.on", "Browser", label.Browser, "OS", label.OS)
+	default:
+		h.Device = label.Browser
+	}
+	if e.IP.IsValid() {
+		h.IP = e.IP.String()
+	}
+	if disown {
+		h.Session = e.SessionID.String()
+	}
+	return h
+}
+
+// session is the session that a path names. It may be anybody's: the Service
+// looks whose it is.
+func session(r *http.Request) (bitjang.SessionID, error) {
+	id, err := bitjang.ParseSessionID(r.PathValue("id"))
+	if err != nil {
+		return id, web.Refuse(http.StatusNotFound, "session_not_found", "No such session.")
+	}
+	return id, nil
+}
+
+// onSession is for what one does to one of one's own sessions.
+func (p *Pages) onSession(w http.ResponseWriter, r *http.Request, notice string, do func(bitjang.User, bitjang.SessionID) error) error {
+	return p.member(w, r, func(_ bitjang.Admission, u bitjang.User) error {
+		id, err := session(r)
+		if err == nil {
+			err = do(u, id)
+		}
+		if err != nil {
+			return err
+		}
+		return goTo(w, r, notice)
+	})
+}
+
+// NameSession is POST /account/sessions/{id}/name.
+func (p *Pages) NameSession(w http.ResponseWriter, r *http.Request) error {
+	return p.onSession(w, r, "/account/activity?notice=renamed", func(u bitjang.User, id bitjang.SessionID) error {
+		_, err := p.Service.NameSession(r.Context(), u.ID, id, r.PostFormValue("name"))
+		return err
+	})
+}
+
+// EndSession is POST /account/sessions/{id}/end.
+func (p *Pages) EndSession(w http.ResponseWriter, r *http.Request) error {
+	return p.onSession(w, r, "/account/activity?notice=session_ended", func(u bitjang.User, id bitjang.SessionID) error {
+		return p.Service.EndSession(r.Context(), bitjang.EndSessionInput{UserID: u.ID, ID: id, Reason: bitjang.EndedByUser, Caller: p.caller(r)})
+	})
+}
+
+// DisownForm is GET /account/sessions/{id}/not-me.
+func (p *Pages) DisownForm(w http.ResponseWriter, r *http.Request) error {
+	return p.member(w, r, func(bitjang.Admission, bitjang.User) error {
+		if _, err := session(r); err != nil {
+			return err
+		}
+		v := p.confirmation(r, "notme", true)
+		v.SignedIn, v.Back = true, "/account/activity"
+		return p.show(w, r, http.StatusOK, "confirm", v)
+	})
+}
+
+// Disown is POST /account/sessions/{id}/not-me. Whoever it was may know the
+// password, so the way leads to a new one.
+func (p *Pages) Disown(w http.ResponseWriter, r *http.Request) error {
+	return p.onSession(w, r, "/account/security?notice=disowned", func(u bitjang.User, id bitjang.SessionID) error {
+		return p.Service.DisownSession(r.Context(), u.ID, id, p.caller(r))
+	})
+}
+
+// EndOthers is POST /account/sessions/end-others.
+func (p *Pages) EndOthers(w http.ResponseWriter, r *http.Request) error {
+	return p.member(w, r, func(who bitjang.Admission, u bitjang.User) error {
+		_, err := p.Service.EndSessions(r.Context(), bitjang.EndSessionsInput{UserID: u.ID, Except: who.Session.ID, Reason: bitjang.EndedByLogoutAll, Caller: p.caller(r)})
+		if err != nil {
+			return err
+		}
+		return goTo(w, r, "/account/activity?notice=others_ended")
+	})
+}

@@ -1,0 +1,66 @@
+package pages
+
+import "github.com/bitjang/bitjang/internal/web"
+
+// Route is a page and its handler.
+type Route struct {
+	Pattern string
+	Handle  web.Handler
+}
+
+// Routes lists every page.
+func (p *Pages) Routes() []Route {
+	list := []Route{
+		{"GET /{$}", p.Home},
+		{"GET /login", p.LoginForm}, {"POST /login", p.Login},
+		{"GET /login/link", p.LinkForm}, {"POST /login/link", p.Link},
+		{"GET /logout", p.LogoutForm}, {"POST /logout", p.Logout},
+		{"GET /signup", p.SignupForm}, {"POST /signup", p.Signup},
+		{"GET /verify-email", p.VerifyForm}, {"POST /verify-email", p.Verify},
+		{"GET /forgot-password", p.ForgotForm}, {"POST /forgot-password", p.Forgot},
+		{"GET /reset-password", p.ResetForm}, {"POST /reset-password", p.Reset},
+		{"GET /not-me", p.NotMeForm}, {"POST /not-me", p.NotMe},
+		{"GET /change-email", p.ChangeEmailForm}, {"POST /change-email", p.ConfirmEmail},
+		{"GET /account", p.Account},
+		{"GET /account/activity", p.Activity},
+		{"POST /account/sessions/{id}/name", p.NameSession},
+		{"POST /account/sessions/{id}/end", p.EndSession},
+		{"GET /account/sessions/{id}/not-me", p.DisownForm}, {"POST /account/sessions/{id}/not-me", p.Disown},
+		{"POST /account/sessions/end-others", p.EndOthers},
+		{"GET /account/security", p.Security}, {"POST /account/password", p.ChangePassword}, {"POST /account/email", p.ChangeEmail},
+		{"GET /account/profile", p.Profile}, {"POST /account/profile", p.SaveProfile},
+		{"POST /account/verify-email/resend", p.Resend},
+		{"GET /account/delete", p.DeleteForm}, {"POST /account/delete", p.Delete},
+		{"GET /account/export", p.Options.Export},
+		{"POST /language", p.Language},
+		{"GET /assets/{file}", p.Asset},
+	}
+	if p.Mailbox != nil {
+		list = append(list, Route{"GET /dev/mail", p.Mails}, Route{"GET /dev/mail/{id}", p.Mail}, Route{"GET /dev/mail/{id}/body", p.MailBody})
+	}
+	return list
+}
+
+// samples are the pages with their templates, each once with nothing and once
+// with something in every part.
+func samples() map[string][]page {
+	some := device{ID: "00000000-0000-4000-8000-000000000000", Name: "n", Browser: "b", OS: "o", Type: "mobile", IP: "192.0.2.1", Place: "p"}
+	mine := some
+	mine.Current, mine.Held = true, true
+	full := frame{SignedIn: true, Notice: "n", Problem: "p", Path: "/"}
+	return map[string][]page{
+		"problem":  {&problemPage{}, &problemPage{frame: full, Status: 1, Title: "t", Text: "t", Again: true}, &problemPage{Login: true}},
+		"login":    {&loginPage{}, &loginPage{frame: full, Email: "e", ReturnTo: "/", Signup: true, Mail: true}},
+		"link":     {&linkPage{}, &linkPage{frame: full, Token: "t"}, &linkPage{frame: full, Sent: true, Email: "e"}},
+		"signup":   {&signupPage{}, &signupPage{frame: full, Email: "e", Name: "n", Invite: "i", Closed: true}, &signupPage{Done: true, Mail: true}},
+		"forgot":   {&forgotPage{}, &forgotPage{frame: full, Email: "e", Sent: true}, &forgotPage{NoMail: true}},
+		"reset":    {&resetPage{}, &resetPage{frame: full, Token: "t", Ended: &some}},
+		"confirm":  {&confirmPage{}, &confirmPage{frame: full, Title: "t", Text: "t", Button: "b", Danger: true, Action: "/", Token: "t", Back: "/"}},
+		"account":  {&accountPage{}, &accountPage{frame: full, Name: "n", Email: "e", Verified: true, Devices: 2}},
+		"activity": {&activityPage{}, &activityPage{frame: full, Devices: []device{mine, some}, Events: []happening{{Text: "t", Session: "s", Disown: true, Device: "d", IP: "i"}}, Older: 7}},
+		"security": {&securityPage{}, &securityPage{frame: full, Email: "e", NewEmail: "n", Mail: true, Form: "email"}, &securityPage{frame: full, Form: "password"}},
+		"profile":  {&profilePage{}, &profilePage{frame: full, Name: "n"}},
+		"delete":   {&deletePage{}, &deletePage{frame: full, Days: 14}},
+		"mails":    {&mailsPage{}, &mailsPage{frame: full, Mails: make([]mailLine, 1), Open: &mailLine{}}},
+	}
+}

@@ -1,0 +1,8 @@
+// Times in the reader's own zone. Without this script they are in UTC.
+for (const t of document.querySelectorAll("time[datetime]")) {
+  const d = new Date(t.dateTime);
+  if (!isNaN(d)) {
+    t.title = t.textContent;
+    t.textContent = d.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  }
+}
