@@ -208,7 +208,7 @@ func (p *person) press(link string, pairs ...string) screen {
 
 var words = map[string]struct{ login, wrong, verified, reset, devices, ended, others, wasnt, kept string }{
 	"en": {"Log in", "is wrong", "is confirmed", "is changed", "Your devices", "That device is logged out", "All other devices", "This wasn't you?", "kept"},
-	"ko": {"로그인", "틀렸거나", "확인되었습니다", "변경되었습니다", "로그인된 기기", "로그아웃되었습니다", "다른 모든 기기가", "본인이 아니셨습니까?", "취소"},
+	"ko": {"로그인", "틀렸", "확인되었습니다", "변경되었습니다", "로그인된 기기", "로그아웃되었습니다", "다른 모든 기기가", "본인이 아니셨습니까?", "취소"},
 }
 
 // TestTheWholeJourney goes through every page without JavaScript, in both

@@ -55,6 +55,7 @@ type Pages struct {
 	assets    map[string]asset
 	style     string // names of assets
 	script    string
+	icon      string
 	logo      string
 	policy    string // Content-Security-Policy
 }
@@ -140,6 +141,7 @@ type frame struct {
 	Logo     string // path, may be empty
 	Style    string
 	Script   string
+	Icon     string
 	Path     string // of this page, for the language switch
 	SignedIn bool
 	Notice   string // what has just happened
@@ -159,7 +161,8 @@ func (f *frame) When(t time.Time) template.HTML {
 }
 
 func (p *Pages) dress(f *frame, say *i18n.Printer) {
-	f.Printer, f.Brand, f.Logo, f.Style, f.Script = say, cmp.Or(p.Theme.Name, "Bitjang"), p.logo, p.style, p.script
+	f.Printer, f.Brand = say, cmp.Or(p.Theme.Name, "Bitjang")
+	f.Logo, f.Style, f.Script, f.Icon = p.logo, p.style, p.script, p.icon
 }
 
 const languageCookie = "__Host-bitjang_lang"
@@ -228,8 +231,12 @@ func (p *Pages) again(w http.ResponseWriter, r *http.Request, err error, name st
 
 func (p *Pages) explain(r *http.Request, problem *web.Problem) string {
 	say := p.printer(r)
+	rules := p.Service.Policy()
+	if problem.Code == bitjang.ErrInvalidCredentials.Reason && rules.VerifyEmail == bitjang.VerifyRequired {
+		return say.T("error.invalid_credentials_or_unverified") // said of every address, so it tells nothing
+	}
 	if id := "error." + problem.Code; say.Has(id) {
-		return say.T(id, "Count", p.Service.Policy().MinPassword)
+		return say.T(id, "Count", rules.MinPassword)
 	}
 	return say.T("error.other")
 }
