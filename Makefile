@@ -6,7 +6,7 @@ FUZZTIME ?= 60s
 FAULTSECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test quick check lint deps e2e fault fuzz bench bench-scale update clean
+.PHONY: help run build test quick check lint deps e2e browser screenshots fault fuzz bench bench-scale update clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -22,6 +22,7 @@ build: ## build bin/bitjang, one static binary
 test: deps lint ## install what is missing and run every test
 	go test -race ./...
 	cd e2e && go vet . && go test -race -count=1 -timeout 15m . # -count: the cache does not see the binary change
+	@scripts/browser
 
 quick: ## the inner loop: everything in memory and on SQLite, no race detector
 	go test -short . ./verify ./internal/... ./server ./store/... ./cmd/...
@@ -40,6 +41,12 @@ deps: ## install what the tests need from Debian's packages
 
 e2e: deps ## the real binary behind nginx and Caddy, killed and robbed
 	cd e2e && go test -race -count=1 -v -timeout 15m .
+
+browser: deps ## the pages in Chromium, with a real mail server
+	@scripts/browser
+
+screenshots: deps ## take docs/screenshots anew
+	@SCREENSHOTS=1 scripts/browser screenshots
 
 fault: deps ## FAULTSECONDS (60) per store: killed, stopped, cut off, slowed, failed over
 	cd e2e && go vet -tags fault . && go test -tags fault -run Fault -count=1 -v -timeout 60m -fault.seconds=$(FAULTSECONDS) .
