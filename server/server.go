@@ -30,6 +30,7 @@ type Options struct {
 	ReturnURLs     []string       // where a login may lead back to beside the server's own pages: URLs, each with all below it
 	Theme          Theme          // of the pages
 	Mailbox        *Mailbox       // shown at /dev/mail; default: none
+	Places         *Places        // where addresses are, shown beside them; default: nowhere
 	NoPages        bool           // switches the pages off, for applications with their own
 	MaxBody        int64          // bytes of a request body; default 64 KiB
 	Timeout        time.Duration  // for one request; default 15 s
@@ -57,7 +58,7 @@ func New(svc *bitjang.Service, opt Options) (http.Handler, error) {
 		return nil, fmt.Errorf("server: %w", errors.Join(errs...))
 	}
 	edge := newEdge(svc, opt)
-	endpoints := &api.API{Service: svc, Edge: edge, LoginURL: opt.LoginURL}
+	endpoints := &api.API{Service: svc, Edge: edge, LoginURL: opt.LoginURL, Places: opt.Places.Of}
 	people, err := newPages(svc, edge, endpoints, opt)
 	if err != nil {
 		return nil, fmt.Errorf("server: %w", err)
@@ -88,7 +89,7 @@ func newPages(svc *bitjang.Service, edge *web.Edge, endpoints *api.API, opt Opti
 	}
 	theme := opt.Theme.withDefaults()
 	return pages.New(pages.Options{
-		Service: svc, Edge: edge, ReturnURLs: opt.ReturnURLs, Mailbox: opt.Mailbox, Export: endpoints.Export,
+		Service: svc, Edge: edge, ReturnURLs: opt.ReturnURLs, Mailbox: opt.Mailbox, Export: endpoints.Export, Places: opt.Places.Of,
 		Theme: pages.Theme{Name: theme.Name, Color: theme.Color, Logo: theme.Logo, LogoType: theme.LogoType, CSS: theme.CSS, Templates: theme.Templates},
 	})
 }

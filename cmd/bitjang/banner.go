@@ -30,6 +30,12 @@ func (b *banner) print(w io.Writer, took time.Duration) {
 		fmt.Fprintf(t, "  %s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("issuer", "%s", issuer)
+	if !b.server.NoPages {
+		line("pages", "%s/account", issuer)
+	}
+	if b.server.Mailbox != nil {
+		line("mails", "%s/dev/mail (kept here: no mail server is set)", issuer)
+	}
 	line("public keys", "%s/.well-known/jwks.json", issuer)
 	line("API", "%s/openapi.json", issuer)
 	line("readiness", "%s/readyz", issuer)

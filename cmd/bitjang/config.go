@@ -27,6 +27,7 @@ type config struct {
 	brandLogo       string // files
 	brandCSS        string
 	templates       string // folder
+	geoip           []string
 	logLevel        slog.Level
 	logJSON         bool
 	shutdownTimeout time.Duration
@@ -132,6 +133,8 @@ var settings = []setting{
 	{name: "return-urls", doc: "where a login may lead back to: URLs (comma separated), each with everything below it", field: "ReturnURLs",
 		set: func(c *config, text string) error { c.server.ReturnURLs = list(text); return nil }},
 
+	{name: "geoip", doc: "databases (comma separated files in MaxMind's format) that tell where addresses are; shown beside them",
+		set: func(c *config, text string) error { c.geoip = list(text); return nil }},
 	{name: "pages", preset: "on", doc: "off: no pages at all, for applications that have their own; the API stays",
 		set: onOff(func(c *config, on bool) { c.server.NoPages = !on })},
 	{name: "smtp", doc: "mail server: smtp://USER:PASSWORD@HOST:587 or smtps://...; without it mails go to the log and, on localhost, to /dev/mail", address: true,

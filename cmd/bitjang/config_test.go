@@ -231,6 +231,7 @@ BITJANG_TRUSTED_PROXIES
 BITJANG_CORS_ORIGINS
 BITJANG_LOGIN_URL
 BITJANG_RETURN_URLS
+BITJANG_GEOIP
 BITJANG_PAGES on
 BITJANG_SMTP
 BITJANG_MAIL_FROM
@@ -255,7 +256,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"trusted_proxies: [10.0.0.0/8, '::1/128']\ncors_origins: https://c.example\nlogin_url: https://l.example/in\n" +
 		"password_memory: 8192\npassword_time: 3\npassword_workers: 4\nlog_level: warn\nlog_format: json\nshutdown_timeout: 7s\n" +
 		"session_retention: 9h\nsessions: redis://localhost\nsessions_also: database\n" +
-		"signup_domains: [example.com, example.org]\nverify_email: required\ndeletion_grace: 8h\nreturn_urls: https://app.example\npages: off\n" +
+		"geoip: [a.mmdb, b.mmdb]\nsignup_domains: [example.com, example.org]\nverify_email: required\ndeletion_grace: 8h\nreturn_urls: https://app.example\npages: off\n" +
 		"smtp: smtp://mail.example\nmail_from: n@m.example\nbrand_name: Gate\nbrand_color: '#123456'\nbrand_logo: l.svg\nbrand_css: x.css\ntemplates: t\n" +
 		"database: sqlite:x.db\nmaster_key: " + strings.Repeat("ab", 32) + "\n"
 	if got := strings.Count(file, "\n"); got != len(settings) {
@@ -294,7 +295,7 @@ func fields(c *config) []any {
 		c.service.SignupRevealExisting, c.service.Algorithm, c.service.KeyRotation, c.service.KeyPublication,
 		c.service.PasswordMemoryKiB, c.service.PasswordTime, c.service.PasswordWorkers,
 		len(c.server.TrustedProxies), c.server.CORSOrigins, c.server.LoginURL, c.server.ReturnURLs, c.server.NoPages, c.smtp, c.mailFrom,
-		c.server.Theme.Name, c.server.Theme.Color, c.brandLogo, c.brandCSS, c.templates,
+		c.server.Theme.Name, c.server.Theme.Color, c.brandLogo, c.brandCSS, c.templates, c.geoip,
 	}
 }
 

@@ -46,6 +46,11 @@ func forPeople(c *config) error {
 		}
 		theme.Templates = os.DirFS(c.templates)
 	}
+	if len(c.geoip) > 0 {
+		var err error
+		c.server.Places, err = server.OpenPlaces(c.geoip...) // until the process ends
+		errs = append(errs, settingError("geoip", err))
+	}
 	errs = append(errs, mailing(c))
 	return errors.Join(errs...)
 }

@@ -47,7 +47,7 @@ func (a *API) Sessions(w http.ResponseWriter, r *http.Request) error {
 	}
 	bodies := make([]sessionBody, len(list))
 	for i, s := range list {
-		bodies[i] = newSessionBody(s, id.Session.ID, a.Service.Now())
+		bodies[i] = a.sessionBody(r, s, id.Session.ID)
 	}
 	web.NoStore(w)
 	return web.WriteJSON(w, http.StatusOK, map[string][]sessionBody{"sessions": bodies})
@@ -110,7 +110,7 @@ func (a *API) NameSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	web.NoStore(w)
-	return web.WriteJSON(w, http.StatusOK, newSessionBody(s, who.Session.ID, a.Service.Now()))
+	return web.WriteJSON(w, http.StatusOK, a.sessionBody(r, s, who.Session.ID))
 }
 
 // Me is GET /v1/me.

@@ -5,6 +5,7 @@ package api
 
 import (
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/bitjang/bitjang"
@@ -16,6 +17,8 @@ type API struct {
 	Service  *bitjang.Service
 	Edge     *web.Edge
 	LoginURL string // where a browser goes to log in
+	// Places names the place of an address in a language, "" if it does not know.
+	Places func(addr netip.Addr, language string) string
 }
 
 // transportCookie is the `transport` that keeps tokens out of scripts' reach.
@@ -84,21 +87,22 @@ type sessionBody struct {
 	State       string     `json:"state"`
 	Device      deviceBody `json:"device"`
 	IP          string     `json:"ip,omitempty"`
+	Location    string     `json:"location,omitempty"`
 	AuthMethods []string   `json:"auth_methods"`
 	CreatedAt   time.Time  `json:"created_at"`
 	LastSeenAt  time.Time  `json:"last_seen_at"`
 	ExpiresAt   time.Time  `json:"expires_at"`
 }
 
-func newSessionBody(s bitjang.Session, current bitjang.SessionID, now time.Time) sessionBody {
+func (a *API) sessionBody(r *http.Request, s bitjang.Session, current bitjang.SessionID) sessionBody {
 	label := s.Device.Label()
 	b := sessionBody{
-		ID: s.ID.String(), Current: s.ID == current, State: s.StateAt(now),
+		ID: s.ID.String(), Current: s.ID == current, State: s.StateAt(a.Service.Now()),
 		Device:      deviceBody{ID: s.Device.ID, Name: s.Device.Name, Browser: label.Browser, OS: label.OS, Type: label.Type},
 		AuthMethods: s.AMR, CreatedAt: s.CreatedAt, LastSeenAt: s.LastSeenAt, ExpiresAt: s.RefreshExpiresAt(),
 	}
 	if s.IP.IsValid() {
-		b.IP = s.IP.String()
+		b.IP, b.Location = s.IP.String(), a.Places(s.IP, r.Header.Get("Accept-Language"))
 	}
 	return b
 }

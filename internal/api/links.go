@@ -216,15 +216,14 @@ func (a *API) WriteExport(w http.ResponseWriter, r *http.Request, userID string)
 	if err != nil {
 		return err
 	}
-	now := a.Service.Now()
 	out := struct {
 		ExportedAt time.Time     `json:"exported_at"`
 		User       userBody      `json:"user"`
 		Sessions   []sessionBody `json:"sessions"`
 		Events     []eventBody   `json:"events"`
-	}{now, newUserBody(x.User), make([]sessionBody, len(x.Sessions)), make([]eventBody, len(x.Events))}
+	}{a.Service.Now(), newUserBody(x.User), make([]sessionBody, len(x.Sessions)), make([]eventBody, len(x.Events))}
 	for i, s := range x.Sessions {
-		out.Sessions[i] = newSessionBody(s, bitjang.SessionID{}, now)
+		out.Sessions[i] = a.sessionBody(r, s, bitjang.SessionID{})
 	}
 	for i, e := range x.Events {
 		out.Events[i] = newEventBody(e)

@@ -26,17 +26,14 @@ type device struct {
 	Held      bool
 }
 
-func (p *Pages) device(s *bitjang.Session, current bitjang.SessionID) device {
+func (p *Pages) device(s *bitjang.Session, current bitjang.SessionID, language string) device {
 	label := s.Device.Label()
 	d := device{
 		ID: s.ID.String(), Name: s.Device.Name, Browser: label.Browser, OS: label.OS, Type: label.Type,
 		FirstSeen: s.CreatedAt, LastSeen: s.LastSeenAt, Current: s.ID == current, Held: !s.HeldAt.IsZero(),
 	}
 	if s.IP.IsValid() {
-		d.IP = s.IP.String()
-		if p.Places != nil {
-			d.Place = p.Places(s.IP)
-		}
+		d.IP, d.Place = s.IP.String(), p.Places(s.IP, language)
 	}
 	return d
 }
@@ -77,10 +74,11 @@ func (p *Pages) activity(r *http.Request, current bitjang.SessionID, userID stri
 	if err != nil {
 		return nil, err
 	}
+	say := p.printer(r)
 	alive := map[bitjang.SessionID]bool{}
 	for i := range live {
 		alive[live[i].ID] = live[i].ID != current
-		v.Devices = append(v.Devices, p.device(&live[i], current))
+		v.Devices = append(v.Devices, p.device(&live[i], current, say.Language))
 	}
 	slices.SortStableFunc(v.Devices, func(a, b device) int { return first(a.Current, b.Current) })
 	before, _ := strconv.ParseInt(r.FormValue("before"), 10, 64) // nonsense is the first page
@@ -88,7 +86,6 @@ func (p *Pages) activity(r *http.Request, current bitjang.SessionID, userID stri
 	if err != nil {
 		return nil, err
 	}
-	say := p.printer(r)
 	for _, e := range events {
 		v.Events = append(v.Events, tell(say, e, alive[e.SessionID]))
 		v.Older = e.ID

@@ -112,7 +112,7 @@ func (p *Pages) NotMe(w http.ResponseWriter, r *http.Request) error {
 	}
 	v := &resetPage{Token: done.Reset.Reveal(), Ended: &device{}}
 	if !done.Session.ID.IsZero() {
-		ended := p.device(&done.Session, bitjang.SessionID{})
+		ended := p.device(&done.Session, bitjang.SessionID{}, p.printer(r).Language)
 		v.Ended = &ended
 	}
 	return p.show(w, r, http.StatusOK, "reset", v)

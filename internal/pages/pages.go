@@ -41,9 +41,10 @@ type Options struct {
 	Edge       *web.Edge
 	Theme      Theme
 	ReturnURLs []string
-	Mailbox    *mail.Mailbox           // shown at /dev/mail, if there is one
-	Export     web.Handler             // answers with the caller's data as a file
-	Places     func(netip.Addr) string // a place for an address; may be nil
+	Mailbox    *mail.Mailbox // shown at /dev/mail, if there is one
+	Export     web.Handler   // answers with the caller's data as a file
+	// Places names the place of an address in a language, "" if it does not know.
+	Places func(addr netip.Addr, language string) string
 }
 
 // Pages has a handler per page.
