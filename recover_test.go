@@ -419,3 +419,17 @@ func TestExportHoldsEverythingButThePassword(t *testing.T) {
 		t.Errorf("got %s, hash %q, %d sessions, %d events", x.User.Email, x.User.PasswordHash, len(x.Sessions), len(x.Events))
 	}
 }
+
+func TestTheftIsTold(t *testing.T) {
+	t.Parallel()
+	m := newMailing(t)
+	stolen := m.login(t, fromLaptop)
+	m.refresh(t, m.refresh(t, stolen, fromLaptop), fromLaptop)
+	m.clock.turn(time.Minute)
+	_, err := m.Refresh(t.Context(), bitjang.RefreshInput{Token: stolen.Refresh, Caller: fromThief})
+	checkErr(t, err, bitjang.ErrTokenReused)
+	mail := m.next(t, bitjang.MailSessionReuse)
+	if mail.To != ada || mail.IP != fromThief.IP || mail.Link.Reveal() != "https://auth.example.com/account/activity" {
+		t.Errorf("got a mail to %s about %v with the link %s", mail.To, mail.IP, mail.Link.Reveal())
+	}
+}
