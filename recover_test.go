@@ -75,6 +75,33 @@ func TestLinksDieWithWhatTheyWereMadeFor(t *testing.T) {
 			checkErr(t, reset(m, link), bitjang.ErrLinkInvalid)
 		})
 	}
+	t.Run("for an account whose time is over", func(t *testing.T) {
+		t.Parallel()
+		m := newMailing(t, func(c *bitjang.Config) { c.DeletionGrace = time.Minute })
+		u := m.addAda(t)
+		link := m.resetLink(t)
+		if _, err := m.DeleteAccount(t.Context(), bitjang.DeleteAccountInput{UserID: u.ID, Password: bitjang.NewSecret(rightPass)}); err != nil {
+			t.Fatal(err)
+		}
+		m.next(t, bitjang.MailDeletion)
+		m.clock.turn(time.Minute)
+		checkErr(t, reset(m, link), bitjang.ErrLinkInvalid)
+		if err := m.ForgotPassword(t.Context(), ada, fromPhone); err != nil {
+			t.Error(err)
+		}
+		m.silence(t)
+	})
+	t.Run("and a disabled user gets none", func(t *testing.T) {
+		t.Parallel()
+		m := newMailing(t)
+		if _, err := m.DisableUser(t.Context(), m.addAda(t).ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.ForgotPassword(t.Context(), ada, fromPhone); err != nil {
+			t.Error(err)
+		}
+		m.silence(t)
+	})
 	t.Run("used for something else, and is good still", func(t *testing.T) {
 		t.Parallel()
 		m := newMailing(t)
