@@ -128,6 +128,88 @@ func TestLinksDieWithWhatTheyWereMadeFor(t *testing.T) {
 	})
 }
 
+// TestLinksAreForOneAddress collects a link of every kind and then changes the
+// address, and with another set the password.
+func TestLinksAreForOneAddress(t *testing.T) {
+	t.Parallel()
+	collect := func(t *testing.T, m *mailing) (map[bitjang.MailKind]bitjang.Secret, bitjang.User) {
+		u, err := m.User(t.Context(), m.login(t, fromLaptop).Session.UserID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.clock.turn(2 * time.Hour)
+		links := map[bitjang.MailKind]bitjang.Secret{bitjang.MailResetPassword: m.resetLink(t)}
+		if err := m.SendLoginLink(t.Context(), ada, fromLaptop); err != nil {
+			t.Fatal(err)
+		}
+		links[bitjang.MailLoginLink] = tokenOf(t, m.next(t, bitjang.MailLoginLink))
+		if err := m.ResendVerification(t.Context(), u.ID, fromLaptop); err != nil {
+			t.Fatal(err)
+		}
+		links[bitjang.MailVerifyEmail] = tokenOf(t, m.next(t, bitjang.MailVerifyEmail))
+		m.login(t, fromThief)
+		links[bitjang.MailNewDevice] = tokenOf(t, m.next(t, bitjang.MailNewDevice))
+		links[bitjang.MailEmailChange] = m.askForAddress(t, u.ID, "third@example.com")
+		return links, u
+	}
+	use := func(m *mailing, kind bitjang.MailKind, link bitjang.Secret) (err error) {
+		ctx := context.Background()
+		switch kind {
+		case bitjang.MailResetPassword:
+			return m.ResetPassword(ctx, bitjang.ResetPasswordInput{Token: link, Password: newPass})
+		case bitjang.MailLoginLink:
+			_, err = m.LoginByLink(ctx, link, fromLaptop)
+		case bitjang.MailVerifyEmail:
+			_, err = m.VerifyEmail(ctx, link, fromLaptop)
+		case bitjang.MailNewDevice:
+			_, err = m.Disown(ctx, link, fromLaptop)
+		case bitjang.MailEmailChange:
+			_, err = m.ConfirmEmailChange(ctx, link, fromLaptop)
+		}
+		return err
+	}
+	t.Run("of the user when they were made", func(t *testing.T) {
+		t.Parallel()
+		m := newMailing(t)
+		links, u := collect(t, m)
+		yes := m.askForAddress(t, u.ID, "countess@example.com")
+		if _, err := m.ConfirmEmailChange(t.Context(), yes, fromLaptop); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.ConfirmEmailChange(t.Context(), tokenOf(t, m.next(t, bitjang.MailEmailChangeNew)), fromLaptop); err != nil {
+			t.Fatal(err)
+		}
+		for kind, link := range links {
+			if err := use(m, kind, link); !errors.Is(err, bitjang.ErrLinkInvalid) {
+				t.Errorf("%s: got %v", kind, err)
+			}
+		}
+	})
+	t.Run("and those that log in or change it for one password", func(t *testing.T) {
+		t.Parallel()
+		m := newMailing(t)
+		links, u := collect(t, m)
+		if err := m.SetPassword(t.Context(), u.ID, newPass); err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range []bitjang.MailKind{bitjang.MailResetPassword, bitjang.MailLoginLink, bitjang.MailEmailChange} {
+			if err := use(m, kind, links[kind]); !errors.Is(err, bitjang.ErrLinkInvalid) {
+				t.Errorf("%s: got %v", kind, err)
+			}
+		}
+	})
+}
+
+// askForAddress returns the link that the old address gets.
+func (m *mailing) askForAddress(t *testing.T, userID, email string) bitjang.Secret {
+	t.Helper()
+	err := m.ChangeEmail(t.Context(), bitjang.ChangeEmailInput{UserID: userID, Email: email, Password: bitjang.NewSecret(rightPass), Caller: fromLaptop})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tokenOf(t, m.next(t, bitjang.MailEmailChange))
+}
+
 func TestALinkLetsExactlyOneThrough(t *testing.T) {
 	t.Parallel()
 	m := newMailing(t)
