@@ -31,11 +31,11 @@ var links = map[linkKind]struct {
 	path string
 	life time.Duration
 }{
-	linkVerifyEmail:   {"/verify-email", day},
-	linkResetPassword: {"/reset-password", 30 * time.Minute},
+	linkVerifyEmail:   {"/account/verify-email", day},
+	linkResetPassword: {"/login/reset-password", 30 * time.Minute},
 	linkLogin:         {"/login/link", 15 * time.Minute},
-	linkDisown:        {"/not-me", 7 * day},
-	linkChangeEmail:   {"/change-email", time.Hour},
+	linkDisown:        {"/account/not-me", 7 * day},
+	linkChangeEmail:   {"/account/change-email", time.Hour},
 	linkInvite:        {"/signup", 7 * day},
 }
 

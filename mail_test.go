@@ -127,7 +127,7 @@ func TestMailsAreDeliveredOnceAndTriedAgain(t *testing.T) {
 		}
 	}
 	got := m.next(t, bitjang.MailResetPassword)
-	if got.To != ada.Email || got.Name != "Ada" || !strings.HasPrefix(got.Link.Reveal(), "https://auth.example.com/reset-password?token=bjl_") {
+	if got.To != ada.Email || got.Name != "Ada" || !strings.HasPrefix(got.Link.Reveal(), "https://auth.example.com/login/reset-password?token=bjl_") {
 		t.Errorf("got a mail to %q <%s>, want ada's", got.Name, got.To)
 	}
 	m.silence(t)

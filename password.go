@@ -176,5 +176,5 @@ func (s *Service) replacePassword(ctx context.Context, u *User, password Secret,
 
 // tellPasswordChanged tells the user, with a way back for whoever did not do it.
 func (s *Service) tellPasswordChanged(ctx context.Context, userID string, from Caller) {
-	s.tellAbout(ctx, userID, from, Mail{Kind: MailPasswordChanged, Link: NewSecret(s.cfg.Issuer + "/forgot-password")})
+	s.tellAbout(ctx, userID, from, Mail{Kind: MailPasswordChanged, Link: NewSecret(s.cfg.Issuer + "/login/forgot-password")})
 }

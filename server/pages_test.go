@@ -94,7 +94,7 @@ var foreign = regexp.MustCompile(`(?:src|href|action)="(?:https?:)?//`)
 func (p *person) check(method string, s screen) {
 	p.t.Helper()
 	what := method + " " + s.at
-	if !strings.HasSuffix(s.header.Get("Cache-Control"), "no-store") && !strings.Contains(s.at, "/assets/") {
+	if !strings.HasSuffix(s.header.Get("Cache-Control"), "no-store") && !strings.Contains(s.at, "/account/assets/") {
 		p.t.Errorf("%s: got Cache-Control %q", what, s.header.Get("Cache-Control"))
 	}
 	if !strings.HasPrefix(s.header.Get("Content-Type"), "text/html") || s.status/100 == 3 {
@@ -244,7 +244,7 @@ func TestTheWholeJourney(t *testing.T) {
 			eve.leads(eve.post("/account/sessions/"+other+"/end"), "/account/activity?notice=session_ended").has(t, say.ended)
 			phone.leads(phone.get("/account"), "/login?return_to=%2Faccount")
 
-			eve.post("/forgot-password", "email", email).want(t, 200).has(t, email)
+			eve.post("/login/forgot-password", "email", email).want(t, 200).has(t, email)
 			reset := box.link(t, bitjang.MailResetPassword)
 			eve.press(reset, "password", "password1").want(t, 400)
 			eve.leads(eve.press(reset, "password", second), "/login?notice=password_reset").has(t, say.reset)
@@ -262,7 +262,7 @@ func TestTheWholeJourney(t *testing.T) {
 			form := eve.press(notMe).want(t, 200)
 			stranger.leads(stranger.get("/account"), "/login?return_to=%2Faccount")
 			token := regexp.MustCompile(`name="token" value="([^"]+)"`).FindStringSubmatch(form.body)[1]
-			eve.leads(eve.post("/reset-password", "token", token, "password", first), "/login?notice=password_reset")
+			eve.leads(eve.post("/login/reset-password", "token", token, "password", first), "/login?notice=password_reset")
 
 			eve.leads(login(eve, first), "/account/activity")
 			phone.leads(login(phone, first), "/account/activity")
@@ -466,16 +466,16 @@ func TestPagesOfNothing(t *testing.T) {
 	p := visit("ko", browser)
 	p.get("/nothing").want(t, 404).has(t, "페이지를 찾을 수 없습니다")
 	p.get("/account/sessions/end-others").want(t, 405)
-	p.get("/assets/style.css").want(t, 404)
+	p.get("/account/assets/style.css").want(t, 404)
 	p.get("/dev/mail").want(t, 404) // this server has no mailbox
 	s := p.get("/login")
-	for _, m := range regexp.MustCompile(`/assets/[a-z.0-9]+`).FindAllString(s.body, -1) {
+	for _, m := range regexp.MustCompile(`/account/assets/[a-z.0-9]+`).FindAllString(s.body, -1) {
 		a := p.get(m).want(t, 200)
 		if !strings.Contains(a.header.Get("Cache-Control"), "immutable") || len(a.body) > 15<<10 {
 			t.Errorf("%s: got %q and %d bytes", m, a.header.Get("Cache-Control"), len(a.body))
 		}
 	}
-	p.leads(p.post("/language", "lang", "en", "back", "//evil.test"), "/account")
+	p.leads(p.post("/account/language", "lang", "en", "back", "//evil.test"), "/account")
 	p.get("/login").has(t, "Log in", `lang="en"`)
 }
 
@@ -488,11 +488,11 @@ func TestThemes(t *testing.T) {
 	_, _, visit := pageRig(t, func(s *setup) { s.Theme = theme })
 	p := visit("en", browser)
 	s := p.get("/login").has(t, `alt="Gate & Co"`)
-	css := p.get(regexp.MustCompile(`/assets/style[a-z.0-9]+`).FindString(s.body)).body
+	css := p.get(regexp.MustCompile(`/account/assets/style[a-z.0-9]+`).FindString(s.body)).body
 	if !strings.Contains(css, "--accent:#ffd400;--on-accent:#101418") || !strings.HasSuffix(css, ".card{border:9px}") {
 		t.Errorf("got %.200s", css)
 	}
-	p.get("/forgot-password").has(t, "Own words", "Own · Gate & Co")
+	p.get("/login/forgot-password").has(t, "Own words", "Own · Gate & Co")
 
 	r := newRig(t)
 	for name, bad := range map[string]server.Options{
@@ -523,7 +523,7 @@ func TestTheMailboxOfDevelopers(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, visit := pageRig(t, func(s *setup) { s.Options.Mailbox = box })
-	if err := box.Deliver(t.Context(), bitjang.Mail{Kind: bitjang.MailResetPassword, To: alice, Language: "en", Link: bitjang.NewSecret("https://id.example.com/reset-password?token=x")}); err != nil {
+	if err := box.Deliver(t.Context(), bitjang.Mail{Kind: bitjang.MailResetPassword, To: alice, Language: "en", Link: bitjang.NewSecret("https://id.example.com/login/reset-password?token=x")}); err != nil {
 		t.Fatal(err)
 	}
 	p := visit("en", browser)

@@ -166,11 +166,11 @@ func (a *API) UseLoginLink(w http.ResponseWriter, r *http.Request) error {
 
 // Disown is POST /v1/sessions/{id}/disown: "this wasn't me".
 func (a *API) Disown(w http.ResponseWriter, r *http.Request) error {
-	id, err := sessionID(r)
+	who, err := a.identify(r)
 	if err != nil {
 		return err
 	}
-	who, err := a.identify(r)
+	id, err := sessionID(r)
 	if err != nil {
 		return err
 	}

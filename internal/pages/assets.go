@@ -36,7 +36,7 @@ func (p *Pages) makeAssets() error {
 		sum := sha256.Sum256(body)
 		file := name + "." + hex.EncodeToString(sum[:6])
 		p.assets[file] = asset{kind, body}
-		return "/assets/" + file
+		return "/account/assets/" + file
 	}
 	color := p.Theme.Color
 	if color == "" {
@@ -69,7 +69,7 @@ func luminance(color string) float64 {
 	return 0.2126*channel(1) + 0.7152*channel(3) + 0.0722*channel(5)
 }
 
-// Asset is GET /assets/{file}.
+// Asset is GET /account/assets/{file}.
 func (p *Pages) Asset(w http.ResponseWriter, r *http.Request) error {
 	a, ok := p.assets[r.PathValue("file")]
 	if !ok {

@@ -38,12 +38,12 @@ func (p *Pages) refused(w http.ResponseWriter, r *http.Request, err error, what 
 	return p.again(w, r, err, "confirm", v)
 }
 
-// VerifyForm is GET /verify-email.
+// VerifyForm is GET /account/verify-email.
 func (p *Pages) VerifyForm(w http.ResponseWriter, r *http.Request) error {
 	return p.confirm(w, r, "verify", false)
 }
 
-// Verify is POST /verify-email.
+// Verify is POST /account/verify-email.
 func (p *Pages) Verify(w http.ResponseWriter, r *http.Request) error {
 	if _, err := p.Service.VerifyEmail(r.Context(), bitjang.NewSecret(r.PostFormValue("token")), p.caller(r)); err != nil {
 		return p.refused(w, r, err, "verify")
@@ -61,12 +61,12 @@ type forgotPage struct {
 	NoMail bool
 }
 
-// ForgotForm is GET /forgot-password.
+// ForgotForm is GET /login/forgot-password.
 func (p *Pages) ForgotForm(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, r, http.StatusOK, "forgot", &forgotPage{NoMail: !p.Service.Policy().Mail})
 }
 
-// Forgot is POST /forgot-password. It looks the same for every address.
+// Forgot is POST /login/forgot-password. It looks the same for every address.
 func (p *Pages) Forgot(w http.ResponseWriter, r *http.Request) error {
 	v := &forgotPage{Email: r.PostFormValue("email")}
 	if err := p.Service.ForgotPassword(r.Context(), v.Email, p.caller(r)); err != nil {
@@ -82,12 +82,12 @@ type resetPage struct {
 	Ended *device // what "this wasn't me" has ended, if that is how one came here
 }
 
-// ResetForm is GET /reset-password.
+// ResetForm is GET /login/reset-password.
 func (p *Pages) ResetForm(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, r, http.StatusOK, "reset", &resetPage{Token: r.FormValue("token")})
 }
 
-// Reset is POST /reset-password.
+// Reset is POST /login/reset-password.
 func (p *Pages) Reset(w http.ResponseWriter, r *http.Request) error {
 	v := &resetPage{Token: r.PostFormValue("token")}
 	err := p.Service.ResetPassword(r.Context(), bitjang.ResetPasswordInput{
@@ -99,12 +99,12 @@ func (p *Pages) Reset(w http.ResponseWriter, r *http.Request) error {
 	return goTo(w, r, "/login?notice=password_reset")
 }
 
-// NotMeForm is GET /not-me.
+// NotMeForm is GET /account/not-me.
 func (p *Pages) NotMeForm(w http.ResponseWriter, r *http.Request) error {
 	return p.confirm(w, r, "notme", true)
 }
 
-// NotMe is POST /not-me: the session ends, and right here is the new password.
+// NotMe is POST /account/not-me: the session ends, and right here is the new password.
 func (p *Pages) NotMe(w http.ResponseWriter, r *http.Request) error {
 	done, err := p.Service.Disown(r.Context(), bitjang.NewSecret(r.PostFormValue("token")), p.caller(r))
 	if err != nil {
@@ -118,12 +118,12 @@ func (p *Pages) NotMe(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, r, http.StatusOK, "reset", v)
 }
 
-// ChangeEmailForm is GET /change-email.
+// ChangeEmailForm is GET /account/change-email.
 func (p *Pages) ChangeEmailForm(w http.ResponseWriter, r *http.Request) error {
 	return p.confirm(w, r, "emailchange", false)
 }
 
-// ConfirmEmail is POST /change-email.
+// ConfirmEmail is POST /account/change-email.
 func (p *Pages) ConfirmEmail(w http.ResponseWriter, r *http.Request) error {
 	done, err := p.Service.ConfirmEmailChange(r.Context(), bitjang.NewSecret(r.PostFormValue("token")), p.caller(r))
 	if err != nil {

@@ -143,7 +143,7 @@ func (p *Pages) Signup(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, r, http.StatusOK, "signup", v)
 }
 
-// Language is POST /language.
+// Language is POST /account/language.
 func (p *Pages) Language(w http.ResponseWriter, r *http.Request) error {
 	lang := p.catalogue.For(r.PostFormValue("lang")).Language
 	http.SetCookie(w, &http.Cookie{

@@ -16,11 +16,11 @@ func (p *Pages) Routes() []Route {
 		{"GET /login/link", p.LinkForm}, {"POST /login/link", p.Link},
 		{"GET /logout", p.LogoutForm}, {"POST /logout", p.Logout},
 		{"GET /signup", p.SignupForm}, {"POST /signup", p.Signup},
-		{"GET /verify-email", p.VerifyForm}, {"POST /verify-email", p.Verify},
-		{"GET /forgot-password", p.ForgotForm}, {"POST /forgot-password", p.Forgot},
-		{"GET /reset-password", p.ResetForm}, {"POST /reset-password", p.Reset},
-		{"GET /not-me", p.NotMeForm}, {"POST /not-me", p.NotMe},
-		{"GET /change-email", p.ChangeEmailForm}, {"POST /change-email", p.ConfirmEmail},
+		{"GET /account/verify-email", p.VerifyForm}, {"POST /account/verify-email", p.Verify},
+		{"GET /login/forgot-password", p.ForgotForm}, {"POST /login/forgot-password", p.Forgot},
+		{"GET /login/reset-password", p.ResetForm}, {"POST /login/reset-password", p.Reset},
+		{"GET /account/not-me", p.NotMeForm}, {"POST /account/not-me", p.NotMe},
+		{"GET /account/change-email", p.ChangeEmailForm}, {"POST /account/change-email", p.ConfirmEmail},
 		{"GET /account", p.Account},
 		{"GET /account/activity", p.Activity},
 		{"POST /account/sessions/{id}/name", p.NameSession},
@@ -32,8 +32,8 @@ func (p *Pages) Routes() []Route {
 		{"POST /account/verify-email/resend", p.Resend},
 		{"GET /account/delete", p.DeleteForm}, {"POST /account/delete", p.Delete},
 		{"GET /account/export", p.Options.Export},
-		{"POST /language", p.Language},
-		{"GET /assets/{file}", p.Asset},
+		{"POST /account/language", p.Language},
+		{"GET /account/assets/{file}", p.Asset},
 	}
 	if p.Mailbox != nil {
 		list = append(list, Route{"GET /dev/mail", p.Mails}, Route{"GET /dev/mail/{id}", p.Mail}, Route{"GET /dev/mail/{id}/body", p.MailBody})
