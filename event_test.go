@@ -376,7 +376,7 @@ func TestSweepingIsBoundedAndTakesOnlyWhatIsLongDead(t *testing.T) {
 		t.Errorf("got %d and %v, want all kept to explain themselves", len(ended), err)
 	}
 	r.clock.turn(time.Millisecond)
-	want := append(slices.Repeat([]string{"DeleteSessions"}, 13), "DeleteEvents") // 100 each time
+	want := append(slices.Repeat([]string{"DeleteSessions"}, 25), "DeleteEvents") // 50 each time
 	if diff := cmp.Diff(want, sweep()); diff != "" {
 		t.Errorf("store calls (-want +got)\n%s", diff)
 	}

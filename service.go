@@ -100,8 +100,11 @@ func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Millise
 
 const (
 	sweepEvery = time.Minute
-	sweepBatch = 100 // records per statement: on SQLite every refresh waits for it
-	sweepPause = 10 * time.Millisecond
+	sweepBatch = 50 // records per statement: on SQLite every refresh waits for it
+	// sweepRest is how long a sweep rests after each batch, times what the batch
+	// took: a store that is slow or busy is left alone for longer.
+	sweepRest  = 4
+	sweepPause = 10 * time.Millisecond // the least
 	// grantRetention is how long an expired grant can still say that it was used.
 	grantRetention = day
 )
@@ -170,16 +173,15 @@ func (s *Service) Sweep(ctx context.Context) error {
 	} {
 		total := 0
 		for more := true; more; {
+			began := time.Now() // a stopwatch, not a date
 			var n int
 			var err error
 			if n, more, err = old.remove(ctx); err != nil {
 				return outage("delete "+old.what, err)
 			}
 			total += n
-			select {
-			case <-ctx.Done():
+			if sleep(ctx, max(sweepPause, sweepRest*time.Since(began))); ctx.Err() != nil {
 				return ctx.Err()
-			case <-time.After(sweepPause):
 			}
 		}
 		if total > 0 {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -35,9 +37,9 @@ func sqliteDialect() *dialect {
 }
 
 // Durability and concurrency of every connection. The busy timeout is for
-// other processes; within this one there is a single writer. A checkpoint costs
-// the commit that triggers it two more fsyncs: one in 8,000 pages, so that the
-// log grows to some 32 MB, lets refreshes of the same pages fall together.
+// other processes; within this one there is a single writer. The commit that
+// finds 8,000 pages in the log, some 32 MB, moves what checkpoint has left of
+// them, and the log begins anew.
 const sqlitePragmas = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=wal_autocheckpoint(8000)"
 
 // sqliteTimeout is longer than the busy timeout, which gives the better error.
@@ -107,7 +109,41 @@ func (s *Store) commit(group []*job[sqliteWrite]) {
 	if _, err := s.stmts.commit.ExecContext(ctx); err != nil {
 		_, rollbackErr := s.stmts.rollback.ExecContext(ctx)
 		failAll(group, errors.Join(err, rollbackErr))
+		return
 	}
+	s.log.grown(s.checkpoint)
+}
+
+// checkpointEvery is how long a checkpoint waits after the one before.
+const checkpointEvery = 200 * time.Millisecond
+
+// writeAheadLog says when to move the log into the database file.
+type writeAheadLog struct {
+	last  time.Time // only the writer looks
+	under atomic.Bool
+	idle  sync.WaitGroup
+}
+
+// grown starts a checkpoint unless there has just been one. It runs beside the
+// writer: the pages of a sweep lie all over the file, and the commit that had
+// to write thousands of them would keep every refresh waiting.
+func (l *writeAheadLog) grown(checkpoint func()) {
+	if time.Since(l.last) < checkpointEvery || !l.under.CompareAndSwap(false, true) {
+		return
+	}
+	l.last = time.Now()
+	l.idle.Go(func() {
+		defer l.under.Store(false)
+		checkpoint()
+	})
+}
+
+// checkpoint moves what it can without waiting for anybody. An error is nobody's
+// concern: the log stays as it is, and the writer comes to it.
+func (s *Store) checkpoint() {
+	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
+	defer cancel()
+	_, _ = s.reads.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
 }
 
 func (s *Store) write(ctx context.Context, w sqliteWrite) error {

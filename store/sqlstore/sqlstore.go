@@ -35,6 +35,7 @@ type Store struct {
 
 	file     string               // SQLite: what its driver opens
 	queue    *gather[sqliteWrite] // SQLite: every write
+	log      writeAheadLog        // SQLite
 	confirms *gather[*confirming] // the others: the usual refresh
 }
 
@@ -134,6 +135,7 @@ func (s *Store) Version(ctx context.Context) (int64, error) {
 func (s *Store) Close() error {
 	if s.queue != nil {
 		s.queue.drain()
+		s.log.idle.Wait()
 	}
 	if s.confirms != nil {
 		s.confirms.drain()
