@@ -147,6 +147,7 @@ type frame struct {
 	SignedIn bool
 	Notice   string // what has just happened
 	Problem  string // what stands against the form
+	Field    string // the name of the input that it is about, if it is about one
 	Now      time.Time
 }
 
@@ -226,7 +227,11 @@ func (p *Pages) again(w http.ResponseWriter, r *http.Request, err error, name st
 	if problem.Status >= 500 {
 		return err
 	}
-	v.base().Problem = p.explain(r, problem)
+	f := v.base()
+	f.Problem, f.Field = p.explain(r, problem), wrongField(problem.Code)
+	if f.SignedIn && problem.Code == bitjang.ErrInvalidCredentials.Reason {
+		f.Problem, f.Field = p.printer(r).T("error.current_password"), "current_password"
+	}
 	return p.show(w, r, problem.Status, name, v)
 }
 

@@ -1,3 +1,9 @@
+// A page of the account that comes back out of the browser's memory may be of
+// somebody who has logged out since: ask again.
+addEventListener("pageshow", (e) => {
+  if (e.persisted) location.reload();
+});
+
 // Times in the reader's own zone. Without this script they are in UTC.
 for (const t of document.querySelectorAll("time[datetime]")) {
   const d = new Date(t.dateTime);
