@@ -40,7 +40,7 @@ func TestAProblemIsAtTheFieldThatItIsAbout(t *testing.T) {
 		}
 	}
 	marked(p.post("/signup", "email", "eve@example.com", "password", "short"), "at least 8", "password")
-	marked(p.post("/signup", "email", "eve", "password", "seven grey geese"), "not a mail address", "email")
+	marked(p.post("/signup", "email", "eve", "password", "seven grey geese"), "not an email address", "email")
 	marked(p.post("/login", "email", alice, "password", "wrong"), "is wrong", "email", "password")
 	p.leads(p.post("/login", "email", alice, "password", password), "/account")
 	marked(p.post("/account/password", "current_password", "wrong", "password", "seven grey geese"), "The current password is wrong.", "current")

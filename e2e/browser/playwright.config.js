@@ -7,6 +7,8 @@
 // Pictures for the documentation, into docs/screenshots:
 //
 //   SCREENSHOTS=1 npx playwright test --project=screenshots
+//
+// and with SCREENSHOTS=all every page, to look at, into test-results/gallery.
 import { defineConfig } from '@playwright/test'
 
 const desktop = { viewport: { width: 1280, height: 800 } }

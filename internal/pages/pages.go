@@ -162,6 +162,14 @@ func (f *frame) When(t time.Time) template.HTML {
 	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `">` + template.HTMLEscapeString(f.Time(t.UTC())) + `</time>`)
 }
 
+// Day is When without the hour.
+func (f *frame) Day(t time.Time) template.HTML {
+	if t.IsZero() {
+		return ""
+	}
+	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `" data-day>` + template.HTMLEscapeString(f.Date(t.UTC())) + `</time>`)
+}
+
 func (p *Pages) dress(f *frame, say *i18n.Printer) {
 	f.Printer, f.Brand = say, cmp.Or(p.Theme.Name, "Bitjang")
 	f.Logo, f.Style, f.Script, f.Icon = p.logo, p.style, p.script, p.icon

@@ -9,6 +9,7 @@ for (const t of document.querySelectorAll("time[datetime]")) {
   const d = new Date(t.dateTime);
   if (!isNaN(d)) {
     t.title = t.textContent;
-    t.textContent = d.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+    t.textContent = d.toLocaleString(document.documentElement.lang,
+      "day" in t.dataset ? { dateStyle: "long" } : { dateStyle: "medium", timeStyle: "short" });
   }
 }

@@ -7,6 +7,7 @@ export class Visitor {
     Object.assign(this, { page, person, mail, t })
   }
 
+  password() { return this.page.getByLabel(this.t('field.password'), { exact: true }) }
   field(id) { return this.page.getByLabel(this.t(id)) }
   button(id) { return this.page.getByRole('main').getByRole('button', { name: this.t(id), exact: true }) }
   link(id) { return this.page.getByRole('main').getByRole('link', { name: this.t(id), exact: true }) }
@@ -29,7 +30,7 @@ export class Visitor {
     await this.page.goto('/signup')
     await this.field('field.name').fill(this.person.name)
     await this.field('field.email').fill(this.person.email)
-    await this.field('field.newpassword').fill(this.person.password)
+    await this.password().fill(this.person.password)
     await this.button('signup.button').click()
     await this.title('signup.done.title')
   }
@@ -44,7 +45,7 @@ export class Visitor {
 
   async typeLogin(password = this.person.password) {
     await this.field('field.email').fill(this.person.email)
-    await this.page.getByLabel(this.t('field.password'), { exact: true }).fill(password)
+    await this.password().fill(password)
     await this.button('login.button').click()
   }
 

@@ -76,7 +76,7 @@ test('every page for strangers is accessible, small and titled', async ({ page, 
 
   await look.visit('signup', '/signup')
   await minji.field('field.email').fill(person.email)
-  await minji.field('field.newpassword').fill('password1')
+  await minji.password().fill('password1')
   await minji.button('signup.button').click()
   await minji.problem('password_common')
   await look.look('signup')
