@@ -27,32 +27,35 @@ function forged(action, fields) {
 }
 
 const evilTargets = [
-  '//evil.test', '///evil.test', '/\\evil.test', '\\\\evil.test', '/%2f%2fevil.test', '%2f%2fevil.test', '/%5cevil.test', '/..//evil.test', '/.//evil.test',
-  'https://evil.test', 'HTTPS://evil.test', 'https:evil.test', 'https:/evil.test', 'http:evil.test', ' https://evil.test', 'javascript:alert(1)', 'java\tscript:alert(1)',
-  'data:text/html,<script>alert(1)</script>', '/\t/evil.test', '/\n/evil.test', '/\r\n/evil.test', '\t//evil.test', '/account//evil.test/..//', 'evil.test', '@evil.test', '.evil.test',
+  '//evil.test', '/\\evil.test', '\\\\evil.test', '/%2f%2fevil.test', '/.//evil.test', 'https://evil.test', '/\t/evil.test', 'javascript:alert(1)',
+  '///evil.test', '%2f%2fevil.test', '/%5cevil.test', '/..//evil.test', 'HTTPS://evil.test', 'https:evil.test', 'https:/evil.test', 'http:evil.test', ' https://evil.test', 'java\tscript:alert(1)',
+  'data:text/html,<script>alert(1)</script>', '/\n/evil.test', '/\r\n/evil.test', '\t//evil.test', '/account//evil.test/..//', 'evil.test', '@evil.test', '.evil.test',
   'http://localhost@evil.test', 'https://localhost.evil.test', '/account\r\nSet-Cookie: a=b',
 ]
 
 test('a login leads to no other site', async ({ page, bitjang, visitor, person, t }) => {
-  test.setTimeout(120_000)
   const minji = visitor(page, person)
   await minji.signUpAndVerify()
   const dialogs = []
   page.on('dialog', (d) => { dialogs.push(d.message()); return d.dismiss() })
   const led = {}
-  for (const target of evilTargets) {
+  const judge = (target, location) => {
+    if (new URL(location, bitjang.url).origin !== bitjang.url) led[target] = location
+  }
+  // A browser has the last word, here on the usual ones.
+  for (const target of evilTargets.slice(0, 8)) {
     await page.goto(`/login?return_to=${encodeURIComponent(target)}`)
-    const answer = page.waitForResponse((r) => r.request().method() === 'POST')
     await minji.typeLogin()
-    const location = (await answer).headers().location
-    const url = new URL(location, bitjang.url)
-    if (url.origin !== bitjang.url) led[target] = location
-    await page.waitForLoadState()
-    expect(new URL(page.url()).origin, target).toBe(bitjang.url)
-    if (/evil/.test(url.pathname)) {
-      // A path of ours, then; it must not lead on from there.
-      expect(new URL(page.url()).origin).toBe(bitjang.url)
-    }
+    // Nor is it left to the policy to stop the browser: it gets to a page of ours.
+    await page.waitForURL((url) => url.origin === bitjang.url && url.pathname !== '/login', { timeout: 5_000 })
+      .catch(() => { led[target] = page.url() })
+    await page.context().clearCookies({ name: /bitjang_[ar]t/ })
+  }
+  expect(led, 'redirects to other sites').toEqual({})
+  for (const target of evilTargets) {
+    const answer = await page.request.post('/login', { form: { email: person.email, password: person.password, return_to: target }, maxRedirects: 0 })
+    expect(answer.status()).toBe(303)
+    judge(target, answer.headers().location)
     await page.context().clearCookies({ name: /bitjang_[ar]t/ })
   }
   expect(led, 'redirects to other sites').toEqual({})
