@@ -147,6 +147,7 @@ type frame struct {
 	SignedIn bool
 	Notice   string // what has just happened
 	Problem  string // what stands against the form
+	Field    string // the name of the input that it is about, if it is about one
 	Now      time.Time
 }
 
@@ -159,6 +160,14 @@ func (f *frame) When(t time.Time) template.HTML {
 		return ""
 	}
 	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `">` + template.HTMLEscapeString(f.Time(t.UTC())) + `</time>`)
+}
+
+// Day is When without the hour.
+func (f *frame) Day(t time.Time) template.HTML {
+	if t.IsZero() {
+		return ""
+	}
+	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `" data-day>` + template.HTMLEscapeString(f.Date(t.UTC())) + `</time>`)
 }
 
 func (p *Pages) dress(f *frame, say *i18n.Printer) {
@@ -226,7 +235,11 @@ func (p *Pages) again(w http.ResponseWriter, r *http.Request, err error, name st
 	if problem.Status >= 500 {
 		return err
 	}
-	v.base().Problem = p.explain(r, problem)
+	f := v.base()
+	f.Problem, f.Field = p.explain(r, problem), wrongField(problem.Code)
+	if f.SignedIn && problem.Code == bitjang.ErrInvalidCredentials.Reason {
+		f.Problem, f.Field = p.printer(r).T("error.current_password"), "current_password"
+	}
 	return p.show(w, r, problem.Status, name, v)
 }
 
