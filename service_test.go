@@ -52,7 +52,7 @@ func newRig(t *testing.T, edits ...func(*bitjang.Config)) *rig {
 	r := &rig{store: &spy{Store: memory.New()}, clock: &wallClock{at: atNoon}, log: &syncBuffer{}}
 	r.cfg = bitjang.Config{
 		Issuer: "https://auth.example.com", MasterKeys: []bitjang.Secret{bitjang.NewMasterKey()}, Store: r.store,
-		PasswordMemoryKiB: 8192, PasswordTime: 1, PasswordWorkers: 2, Now: r.clock.now,
+		PasswordMemoryKiB: 8192, PasswordTime: 1, PasswordWorkers: 2, Now: r.clock.now, NoRateLimits: true,
 		Logger: slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, edit := range edits {

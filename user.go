@@ -88,11 +88,14 @@ type SignupInput struct {
 // that nobody can log in as.
 func (s *Service) Signup(ctx context.Context, in SignupInput) (User, error) {
 	started := time.Now() // a stopwatch, not a date
+	if err := s.spendFrom(ctx, limitSignup, in.Caller); err != nil {
+		return User{}, err
+	}
 	u, err := s.newUser(ctx, in.Email, in.Name, in.Password)
 	if err != nil {
 		return User{}, err
 	}
-	if err := s.checkSignup(ctx, &u, in.Invite); err != nil {
+	if err := s.checkSignup(ctx, &u, in.Invite, in.Caller); err != nil {
 		return User{}, err
 	}
 	u.Language = clip(in.Caller.Language, maxLanguage)
@@ -116,7 +119,7 @@ func (s *Service) Signup(ctx context.Context, in SignupInput) (User, error) {
 
 // checkSignup is who may sign up. An invitation is used up by it, and shows that
 // the address is the user's.
-func (s *Service) checkSignup(ctx context.Context, u *User, invite Secret) error {
+func (s *Service) checkSignup(ctx context.Context, u *User, invite Secret, from Caller) error {
 	if s.cfg.Signup == SignupClosed {
 		return ErrSignupClosed
 	}
@@ -125,6 +128,9 @@ func (s *Service) checkSignup(ctx context.Context, u *User, invite Secret) error
 	}
 	if s.cfg.Signup == SignupOpen && invite.IsZero() {
 		return nil
+	}
+	if err := s.spendFrom(ctx, limitLinks, from); err != nil {
+		return err
 	}
 	_, _, err := s.useLink(ctx, linkInvite, u.Email, invite)
 	if errors.Is(err, ErrLinkInvalid) && s.cfg.Signup == SignupOpen {
