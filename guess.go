@@ -134,7 +134,7 @@ func (s *Service) guessedRight(ctx context.Context, a loginTry) {
 
 // stuffingFine is what a failure at one more account costs a network that has
 // been seen to try stolen passwords.
-const stuffingFine = 2 * time.Minute
+const stuffingFine = 3 * time.Minute
 
 // guessedWrong leaves the reservation spent, and looks for somebody who tries
 // many accounts (credential stuffing).

@@ -40,7 +40,7 @@ var (
 	limitNetwork = limit{"login_network", "network", "refused logins from devices new to the account", []allowance{
 		{300, 5 * time.Second}, {3000, time.Second}}}
 	limitDistinct = limit{"login_accounts", "near network", "accounts that it failed to log in to, less those it logged in to", []allowance{
-		{40, time.Minute}}}
+		{40, 4 * time.Minute}}}
 	limitOnce     = limit{"login_once", "near network and account", "the same, so that each account counts once", []allowance{{1, time.Hour}}}
 	limitPassword = limit{"password", "user", "wrong passwords given while logged in", []allowance{
 		{5, 30 * time.Second}, {15, 10 * time.Minute}, {40, 2 * time.Hour}}}
@@ -104,6 +104,9 @@ func bucketKey(name string, step int, parts ...string) string {
 // nearAndWide are the networks that an address is counted in. One customer has a
 // /64 of IPv6 addresses to choose from, and often a /48.
 func nearAndWide(ip netip.Addr) (near, wide netip.Prefix, ok bool) {
+	if !ip.IsValid() {
+		return near, wide, false
+	}
 	ip = ip.Unmap().WithZone("")
 	bits := [2]int{64, 48}
 	if ip.Is4() {

@@ -330,6 +330,14 @@ func around1[T any](s *spy, method string, call func() (T, error)) (T, error) {
 	return answer, nil
 }
 
+func (s *spy) Spend(ctx context.Context, sp bitjang.Spending) (empty time.Time, ok bool, err error) {
+	err = s.around("Spend", func() (err error) {
+		empty, ok, err = s.Store.Spend(ctx, sp)
+		return err
+	})
+	return empty, ok, err
+}
+
 func (s *spy) InsertSession(ctx context.Context, sess bitjang.Session) error {
 	return s.around("InsertSession", func() error { return s.Store.InsertSession(ctx, sess) })
 }
