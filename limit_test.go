@@ -3,14 +3,18 @@ package bitjang_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/bitjang/bitjang"
+	"github.com/bitjang/bitjang/store/sqlstore"
 )
 
 // limited switches the limits on, which most tests do without.
@@ -479,4 +483,53 @@ func TestAPasswordResetLiftsTheLockout(t *testing.T) {
 	if _, err := m.Login(t.Context(), bitjang.LoginInput{Identifier: ada, Password: newPass, Caller: newDevice}); err != nil {
 		t.Errorf("got %v with the new password, want a login", err)
 	}
+}
+
+var limitKeys = flag.Int("limit.keys", 10_000, "how many distinct keys flood the store in TestAFloodOfKeysIsSweptFromTheStore")
+
+// TestAFloodOfKeysIsSweptFromTheStore: each key is a row, and a row goes when its
+// bucket is empty.
+func TestAFloodOfKeysIsSweptFromTheStore(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "flood.db")
+	st, err := sqlstore.Open(t.Context(), "sqlite:"+file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	var all sync.WaitGroup
+	for worker := range 64 {
+		all.Go(func() {
+			for n := worker; n < *limitKeys; n += 64 {
+				key := fmt.Sprintf("login_account 0 %043d", n)
+				if _, ok, err := st.Spend(t.Context(), bitjang.Spending{Key: key, Now: atNoon, Cost: 30 * time.Second, Capacity: 150 * time.Second}); err != nil || !ok {
+					t.Errorf("key %d: got %v, %v", n, ok, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	sweep := func(at time.Time) (removed int) {
+		for {
+			n, err := st.DeleteLimits(t.Context(), at, 1000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if removed += n; n < 1000 {
+				return removed
+			}
+		}
+	}
+	if n := sweep(atNoon.Add(30 * time.Second)); n != 0 {
+		t.Errorf("got %d rows swept that still count", n)
+	}
+	if n := sweep(atNoon.Add(31 * time.Second)); n != *limitKeys {
+		t.Errorf("got %d rows swept half a minute later, want %d", n, *limitKeys)
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d keys: the file has %d KiB", *limitKeys, info.Size()>>10)
 }

@@ -86,6 +86,7 @@ func (s *Service) checkCredentials(ctx context.Context, in LoginInput) (User, er
 		return User{}, ErrInvalidCredentials
 	}
 	if !u.DisabledAt.IsZero() {
+		s.guessedRight(ctx, try)
 		return User{}, ErrUserDisabled
 	}
 	// Where a right password is answered like a wrong one, it counts like one.
