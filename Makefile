@@ -52,7 +52,7 @@ fault: deps ## FAULTSECONDS (60) per store: killed, stopped, cut off, slowed, fa
 	cd e2e && go vet -tags fault . && go test -tags fault -run Fault -count=1 -v -timeout 60m -fault.seconds=$(FAULTSECONDS) .
 
 guess: ## attacks on passwords on made-up time, a day each: what is let through
-	go test -run TestGuessingRun -count=1 -v -timeout 30m . -guess.hours=24 | grep '|\|^ok\|FAIL'
+	go test -run TestGuessingRun -count=1 -v -timeout 30m . -guess.hours=24 | grep --line-buffered '|\|^ok\|FAIL'
 
 fuzz: ## every fuzz target for FUZZTIME (60s)
 	@scripts/fuzz $(FUZZTIME)
