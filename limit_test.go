@@ -92,7 +92,7 @@ func TestWaitingGrowsWithEachGuess(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.addAda(t)
 		let, waits := 0, []time.Duration{}
-		for begin := time.Now(); time.Since(begin) < 24*time.Hour; {
+		for begin := time.Now(); time.Since(begin) < 24*time.Hour && let < 1000; {
 			err := r.guess(t, r.Service, ada, wrongPass, stranger(let))
 			if e := bitjang.AsError(err); errors.Is(err, bitjang.ErrTooManyAttempts) {
 				waits = append(waits, e.RetryAfter)
@@ -103,6 +103,9 @@ func TestWaitingGrowsWithEachGuess(t *testing.T) {
 		}
 		if let < 45 || let > 55 {
 			t.Errorf("got %d guesses in a day by one who waits as told, want about 52", let)
+		}
+		if len(waits) == 0 {
+			t.Fatal("nothing was refused")
 		}
 		if first, last := waits[0], waits[len(waits)-1]; first > 30*time.Second || last < time.Hour {
 			t.Errorf("got waits from %v to %v, want from half a minute to more than an hour", first, last)
@@ -467,6 +470,29 @@ func TestARefreshSpendsNothingInTheStore(t *testing.T) {
 			t.Errorf("got calls %v, want ConfirmSession alone", calls)
 		}
 	})
+}
+
+func TestARightPasswordThatIsAnsweredLikeAWrongOneCountsLikeOne(t *testing.T) {
+	t.Parallel()
+	m := newMailing(t, limited, func(c *bitjang.Config) { c.VerifyEmail = bitjang.VerifyRequired })
+	m.addAda(t)
+	for n := range 5 {
+		checkErr(t, m.guess(t, m.Service, ada, rightPass, stranger(n)), bitjang.ErrInvalidCredentials)
+	}
+	checkErr(t, m.guess(t, m.Service, ada, rightPass, stranger(9)), bitjang.ErrTooManyAttempts)
+}
+
+func TestDisowningIsLimitedPerNetwork(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, limited)
+	for range 100 {
+		_, err := r.Disown(t.Context(), bitjang.NewSecret("bjl_nothing"), newDevice)
+		checkErr(t, err, bitjang.ErrLinkInvalid)
+	}
+	_, err := r.Disown(t.Context(), bitjang.NewSecret("bjl_nothing"), newDevice)
+	checkErr(t, err, bitjang.ErrTooManyAttempts)
+	_, err = r.Disown(t.Context(), bitjang.NewSecret("bjl_nothing"), stranger(1))
+	checkErr(t, err, bitjang.ErrLinkInvalid)
 }
 
 func TestAPasswordResetLiftsTheLockout(t *testing.T) {

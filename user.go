@@ -95,7 +95,7 @@ func (s *Service) Signup(ctx context.Context, in SignupInput) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	if err := s.checkSignup(ctx, &u, in.Invite, in.Caller); err != nil {
+	if err := s.checkSignup(ctx, &u, in.Invite); err != nil {
 		return User{}, err
 	}
 	u.Language = clip(in.Caller.Language, maxLanguage)
@@ -119,7 +119,7 @@ func (s *Service) Signup(ctx context.Context, in SignupInput) (User, error) {
 
 // checkSignup is who may sign up. An invitation is used up by it, and shows that
 // the address is the user's.
-func (s *Service) checkSignup(ctx context.Context, u *User, invite Secret, from Caller) error {
+func (s *Service) checkSignup(ctx context.Context, u *User, invite Secret) error {
 	if s.cfg.Signup == SignupClosed {
 		return ErrSignupClosed
 	}
@@ -128,9 +128,6 @@ func (s *Service) checkSignup(ctx context.Context, u *User, invite Secret, from 
 	}
 	if s.cfg.Signup == SignupOpen && invite.IsZero() {
 		return nil
-	}
-	if err := s.spendFrom(ctx, limitLinks, from); err != nil {
-		return err
 	}
 	_, _, err := s.useLink(ctx, linkInvite, u.Email, invite)
 	if errors.Is(err, ErrLinkInvalid) && s.cfg.Signup == SignupOpen {
