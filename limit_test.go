@@ -1,7 +1,6 @@
 package bitjang_test
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -405,20 +404,25 @@ func TestWithoutTheStoreOfLimitsNobodyIsLetThrough(t *testing.T) {
 }
 
 func TestAFullPoolIsNobodysFailure(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *rig) {
-		r.addAda(t)
-		for range 20 {
-			ctx, cancel := context.WithCancel(t.Context())
-			cancel()
-			_, err := r.Login(ctx, loginAs(ada, rightPass, newDevice))
-			if errors.Is(err, bitjang.ErrTooManyAttempts) {
-				t.Fatal("attempts that nobody judged were counted")
-			}
-		}
-		if err := r.guess(t, r.Service, ada, rightPass, newDevice); err != nil {
-			t.Errorf("got %v, want a login", err)
-		}
-	})
+	t.Parallel()
+	r := newRig(t, limited, func(c *bitjang.Config) { c.PasswordWorkers, c.PasswordQueue = 1, 1 })
+	r.addAda(t)
+	release := make(chan struct{})
+	var busy sync.WaitGroup
+	for range 2 { // one works, one waits
+		busy.Go(func() { _ = r.OccupyWorker(release) })
+	}
+	for stats := r.Stats(); stats.PasswordRunning+stats.PasswordWait < 2; stats = r.Stats() {
+		time.Sleep(time.Millisecond)
+	}
+	for range 20 {
+		checkErr(t, r.guess(t, r.Service, ada, rightPass, newDevice), bitjang.ErrOverloaded)
+	}
+	close(release)
+	busy.Wait()
+	if err := r.guess(t, r.Service, ada, rightPass, newDevice); err != nil {
+		t.Errorf("got %v, want a login", err)
+	}
 }
 
 func TestAStolenSessionFindsOutNoPassword(t *testing.T) {
