@@ -42,6 +42,8 @@ type Config struct {
 	VerifyEmail          VerifyEmail   // default VerifyOptional
 	DeletionGrace        time.Duration // how long a deleted account can be had back by logging in; default 14 days
 
+	NoRateLimits bool // switches every limit of docs/limits.md off: for benchmarks and tests
+
 	Mailer Mailer // default: no mail is sent, and what needs one answers ErrMailDisabled
 
 	Algorithm      string        // of access tokens: ES256 (default), EdDSA or RS256

@@ -172,7 +172,7 @@ func checkHeaders(t *testing.T, response object, a *answer) {
 		}
 	}
 	for name := range a.Header {
-		matters := strings.HasPrefix(name, "X-Auth-") || slices.Contains([]string{"Set-Cookie", "Retry-After", "Www-Authenticate", "Location"}, name)
+		matters := strings.HasPrefix(name, "X-Auth-") || slices.Contains([]string{"Set-Cookie", "Retry-After", "Ratelimit", "Ratelimit-Policy", "Www-Authenticate", "Location"}, name)
 		cleared := name == "Set-Cookie" && a.Status == http.StatusUnauthorized // checked by keepsGeneralPromises
 		if matters && !cleared && !hasKey(known, name) {
 			t.Fatalf("header %s is not in the document", name)
@@ -226,7 +226,7 @@ func keepsGeneralPromises(t *testing.T, r *http.Request, a *answer) {
 	if (a.Status == 401) != (a.Header.Get("WWW-Authenticate") != "") {
 		t.Fatalf("%s: got WWW-Authenticate %q", what, a.Header.Get("WWW-Authenticate"))
 	}
-	if (a.Status == 503) != (a.Header.Get("Retry-After") != "") {
+	if (a.Status == 503 || a.Status == 429) != (a.Header.Get("Retry-After") != "") {
 		t.Fatalf("%s: got Retry-After %q", what, a.Header.Get("Retry-After"))
 	}
 	if bytes.Contains(a.Body, []byte("secret-host")) {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"math"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -240,6 +241,7 @@ func (p *Pages) again(w http.ResponseWriter, r *http.Request, err error, name st
 	if f.SignedIn && problem.Code == bitjang.ErrInvalidCredentials.Reason {
 		f.Problem, f.Field = p.printer(r).T("error.current_password"), "current_password"
 	}
+	problem.SetRetry(w.Header())
 	return p.show(w, r, problem.Status, name, v)
 }
 
@@ -250,9 +252,20 @@ func (p *Pages) explain(r *http.Request, problem *web.Problem) string {
 		return say.T("error.invalid_credentials_or_unverified") // said of every address, so it tells nothing
 	}
 	if id := "error." + problem.Code; say.Has(id) {
-		return say.T(id, "Count", rules.MinPassword)
+		return say.T(id, "Count", rules.MinPassword, "Wait", wait(say, problem.RetryAfter))
 	}
 	return say.T("error.other")
+}
+
+// wait says a duration the way people do, rounded up.
+func wait(say *i18n.Printer, d time.Duration) string {
+	switch {
+	case d <= time.Minute:
+		return say.T("wait.seconds", "Count", max(1, int(math.Ceil(d.Seconds()))))
+	case d <= time.Hour:
+		return say.T("wait.minutes", "Count", int(math.Ceil(d.Minutes())))
+	}
+	return say.T("wait.hours", "Count", int(math.Ceil(d.Hours())))
 }
 
 // goTo sends the browser on after a form: with 303, so that it never sends the
@@ -290,6 +303,9 @@ func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, err error) error {
 		w.Header().Set("Refresh", "1")
 	case problem.Status == http.StatusUnauthorized || problem.Code == bitjang.ErrStepUpRequired.Reason:
 		v.Login = true
+	}
+	if problem.Status == http.StatusTooManyRequests {
+		problem.SetRetry(w.Header())
 	}
 	if problem.Allow != "" {
 		w.Header().Set("Allow", problem.Allow)
