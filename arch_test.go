@@ -48,7 +48,7 @@ var house = map[string][]string{
 }
 
 // public are the packages that embedders import.
-var public = []string{"", "verify", "server", "store/sqlstore", "store/redisstore", "store/storetest", "store/memory"}
+var public = []string{"", "passkey", "verify", "server", "store/sqlstore", "store/redisstore", "store/storetest", "store/memory"}
 
 type goPackage struct {
 	ImportPath, Dir string
