@@ -32,6 +32,7 @@ var house = map[string][]string{
 	"internal/passhash": {},
 	"verify":            {"internal/jws"},
 	"":                  {"verify", "internal/jws", "internal/passhash"},
+	"passkey":           {""},
 	"store/memory":      {""},
 	"store/sqlstore":    {""},
 	"store/redisstore":  {""},
@@ -48,7 +49,7 @@ var house = map[string][]string{
 }
 
 // public are the packages that embedders import.
-var public = []string{"", "passkey", "verify", "server", "store/sqlstore", "store/redisstore", "store/storetest", "store/memory"}
+var public = []string{"", "passkey", "verify", "server", "store/sqlstore", "store/redisstore", "store/storetest", "store/memory", "passkey"}
 
 type goPackage struct {
 	ImportPath, Dir string
