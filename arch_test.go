@@ -44,7 +44,7 @@ var house = map[string][]string{
 	"internal/mail":     {"", "internal/i18n"},
 	"internal/pages":    {"", "internal/i18n", "internal/mail", "internal/web"},
 	"server":            {"", "internal/api", "internal/i18n", "internal/mail", "internal/pages", "internal/web"},
-	"cmd/bitjang":       {"", "server", "store/sqlstore", "store/redisstore"},
+	"cmd/bitjang":       {"", "passkey", "server", "store/sqlstore", "store/redisstore"},
 	"bench":             {"", "internal/servers", "store/sqlstore", "store/redisstore", "verify"},
 }
 

@@ -14,8 +14,8 @@ import (
 
 // API has one method per endpoint.
 type API struct {
-	Service  *bitjang.Service
-	Edge     *web.Edge
+	Service   *bitjang.Service
+	Edge      *web.Edge
 	LoginURL  string // where a browser goes to log in
 	StepUpURL string // where a browser goes to prove more
 	// Places names the place of an address in a language, "" if it does not know.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -164,7 +165,7 @@ func (a *API) Factors(w http.ResponseWriter, r *http.Request) error {
 	return web.WriteJSON(w, http.StatusOK, map[string][]factorBody{"factors": bodies})
 }
 
-// BeginTOTP is POST /v1/factors/totp.
+// BeginTOTP is POST /v1/factors/totp/begin.
 func (a *API) BeginTOTP(w http.ResponseWriter, r *http.Request) error {
 	id, err := a.identify(r)
 	if err != nil {
@@ -178,7 +179,7 @@ func (a *API) BeginTOTP(w http.ResponseWriter, r *http.Request) error {
 	return web.WriteJSON(w, http.StatusOK, map[string]string{"setup": setup.Setup.Reveal(), "secret": setup.Secret.Reveal(), "uri": setup.URI.Reveal()})
 }
 
-// BeginPasskey is POST /v1/factors/passkey.
+// BeginPasskey is POST /v1/factors/passkey/begin.
 func (a *API) BeginPasskey(w http.ResponseWriter, r *http.Request) error {
 	id, err := a.identify(r)
 	if err != nil {
@@ -195,9 +196,19 @@ func (a *API) BeginPasskey(w http.ResponseWriter, r *http.Request) error {
 	}{setup.Setup.Reveal(), setup.Options})
 }
 
-// ConfirmFactor is POST /v1/factors/{kind}/confirm. The session moves on: the
-// answer's tokens replace the caller's, and go back the way they came.
-func (a *API) ConfirmFactor(w http.ResponseWriter, r *http.Request) error {
+// ConfirmTOTP is POST /v1/factors/totp/confirm.
+func (a *API) ConfirmTOTP(w http.ResponseWriter, r *http.Request) error {
+	return a.confirmFactor(w, r, a.Service.ConfirmTOTP)
+}
+
+// ConfirmPasskey is POST /v1/factors/passkey/confirm.
+func (a *API) ConfirmPasskey(w http.ResponseWriter, r *http.Request) error {
+	return a.confirmFactor(w, r, a.Service.ConfirmPasskey)
+}
+
+// confirmFactor adds a factor. The session moves on: the answer's tokens replace
+// the caller's, and go back the way they came.
+func (a *API) confirmFactor(w http.ResponseWriter, r *http.Request, confirm func(context.Context, bitjang.EnrolInput) (bitjang.Tokens, error)) error {
 	var in proofBody
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
@@ -206,19 +217,10 @@ func (a *API) ConfirmFactor(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	enrol := bitjang.EnrolInput{
+	t, err := confirm(r.Context(), bitjang.EnrolInput{
 		Identity: id, Setup: bitjang.NewSecret(in.Setup), Name: in.Name, Code: bitjang.NewSecret(in.Code), Answer: in.Credential,
 		Refresh: in.refreshToken(r), Caller: a.Edge.Caller(r),
-	}
-	var t bitjang.Tokens
-	switch bitjang.FactorKind(r.PathValue("kind")) {
-	case bitjang.FactorTOTP:
-		t, err = a.Service.ConfirmTOTP(r.Context(), enrol)
-	case bitjang.FactorPasskey:
-		t, err = a.Service.ConfirmPasskey(r.Context(), enrol)
-	default:
-		err = bitjang.ErrNoSuchFactor
-	}
+	})
 	if err != nil {
 		return a.withStepUp(err)
 	}
@@ -226,7 +228,7 @@ func (a *API) ConfirmFactor(w http.ResponseWriter, r *http.Request) error {
 	return answerTokens(w, t, !fromHeader)
 }
 
-// RecoveryCodes is POST /v1/factors/recovery-codes.
+// RecoveryCodes is POST /v1/recovery-codes.
 func (a *API) RecoveryCodes(w http.ResponseWriter, r *http.Request) error {
 	id, err := a.identify(r)
 	if err != nil {
