@@ -6,7 +6,7 @@ FUZZTIME ?= 60s
 FAULTSECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test quick check lint deps e2e browser screenshots fault fuzz bench bench-scale update clean
+.PHONY: help run build test quick check lint deps e2e browser screenshots fault guess fuzz bench bench-scale update clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ screenshots: deps ## take docs/screenshots anew
 
 fault: deps ## FAULTSECONDS (60) per store: killed, stopped, cut off, slowed, failed over
 	cd e2e && go vet -tags fault . && go test -tags fault -run Fault -count=1 -v -timeout 60m -fault.seconds=$(FAULTSECONDS) .
+
+guess: ## attacks on passwords on made-up time, a day each: what is let through
+	go test -run TestGuessingRun -count=1 -v -timeout 30m . -guess.hours=24 | grep --line-buffered '|\|^ok\|FAIL'
 
 fuzz: ## every fuzz target for FUZZTIME (60s)
 	@scripts/fuzz $(FUZZTIME)

@@ -41,9 +41,6 @@ const (
 	challengePrefix  = "bjc_"
 	challengeSeal    = "challenge"
 	challengeLife    = 10 * time.Minute
-	challengeTries   = 5
-	factorAllowance  = 10 // wrong codes of one user in a row
-	factorRefill     = 5 * time.Minute
 	rememberedPrefix = "bjd_"
 	rememberedSeal   = "remembered device"
 )
@@ -56,7 +53,6 @@ var (
 	ErrProveAgain       = &Error{Code: Denied, Reason: "fresh_authentication_required", Message: "Prove once more that it is you. It has been a while, or a second factor is needed."}
 	ErrChallengeInvalid = &Error{Code: Unauthenticated, Reason: "challenge_invalid", Message: "This has been used, has expired, or was begun on another device. Begin again."}
 	ErrCodeInvalid      = &Error{Code: Unauthenticated, Reason: "code_invalid", Message: "This is not right, or it has been used."}
-	ErrTooManyAttempts  = &Error{Code: RateLimited, Reason: "too_many_attempts", Message: "Too many attempts. Try again later."}
 )
 
 // challengeFacts is a challenge in full. The client keeps it, sealed, so that
@@ -214,23 +210,23 @@ func (s *Service) useUp(ctx context.Context, facts *challengeFacts) error {
 }
 
 // spendTry counts a try, before it is made: of many at once none gets past. A
-// passkey's answer cannot be guessed, so it does not count against the user.
+// passkey's answer cannot be guessed, so it does not count against the user. Tries
+// are counted also where Config.NoRateLimits is set: six digits are worth nothing
+// without.
 func (s *Service) spendTry(ctx context.Context, facts *challengeFacts, kind FactorKind) error {
 	hash := facts.hash()
-	limits := []Spending{{Key: "challenge " + tokenEncoding.EncodeToString(hash[:]), Cost: challengeLife, Capacity: challengeTries * challengeLife}}
+	charges := limitChallenge.charges(string(hash[:]))
 	if kind != FactorPasskey {
-		limits = append(limits, Spending{Key: "factor " + facts.UserID, Cost: factorRefill, Capacity: factorAllowance * factorRefill})
+		charges = append(charges, limitFactor.charges(facts.UserID)...)
 	}
-	for _, spending := range limits {
-		spending.Now = s.clock()
-		empty, ok, err := s.sessions.Spend(ctx, spending)
+	now := s.clock()
+	for _, c := range charges {
+		empty, ok, err := s.sessions.Spend(ctx, Spending{Key: c.key, Now: now, Cost: c.refill, Capacity: c.capacity()})
 		if err != nil {
 			return outage("limit attempts", err)
 		}
 		if !ok {
-			refused := *ErrTooManyAttempts
-			refused.RetryAfter = empty.Add(spending.Cost - spending.Capacity).Sub(spending.Now)
-			return &refused
+			return c.refusal(empty, now)
 		}
 	}
 	return nil

@@ -47,6 +47,7 @@ type Config struct {
 	HoldTTL        time.Duration // how long a session on hold waits for its user; default 24 h
 	NoMailCode     bool          // codes by mail count nothing
 	Passkeys       Passkeys      // default: there are none; see package passkey
+	NoRateLimits   bool          // switches every limit of docs/limits.md off: for benchmarks and tests
 
 	Mailer Mailer // default: no mail is sent, and what needs one answers ErrMailDisabled
 

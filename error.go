@@ -33,6 +33,7 @@ type Error struct {
 	SessionEnd EndReason     // why the session had ended, when that is the reason
 	RetryAfter time.Duration // when to try again; zero if unknown
 	Challenge  *Challenge    // what would help, where more is to be proved
+	Quota      Quota         // which limit it was, if it was one
 	Err        error
 }
 
@@ -82,6 +83,7 @@ var (
 	ErrMailDisabled       = &Error{Code: Denied, Reason: "mail_disabled", Message: "This service sends no mail."}
 	ErrNoSuchUser         = &Error{Code: NotFound, Reason: "user_unknown", Message: "No such user."}
 	ErrNoSuchSession      = &Error{Code: NotFound, Reason: "session_not_found", Message: "No such session."}
+	ErrTooManyAttempts    = &Error{Code: RateLimited, Reason: "too_many_attempts", Message: "Too many attempts. Wait a while and try again."}
 	ErrOverloaded         = &Error{Code: Unavailable, Reason: "overloaded", Message: "Too many logins at once. Try again in a moment.", RetryAfter: 2 * time.Second}
 	ErrStoreDown          = &Error{Code: Unavailable, Reason: "store_unavailable", Message: "The session store cannot be reached. Try again in a moment.", RetryAfter: time.Second}
 	ErrKeysMissing        = &Error{Code: Unavailable, Reason: "keys_unavailable", Message: "The signing keys are not loaded yet. Try again in a moment.", RetryAfter: time.Second}

@@ -15,6 +15,8 @@ const (
 	EventSignupRepeated  EventType = "signup_repeated" // somebody signed up with an address that has an account
 	EventLogin           EventType = "login"
 	EventLoginFailed     EventType = "login_failed"
+	EventLoginLimited    EventType = "login_limited"  // too many wrong passwords; Reason: the limit
+	EventLoginUnlocked   EventType = "login_unlocked" // the operator has lifted that
 	EventPasswordChanged EventType = "password_changed"
 	EventUserChanged     EventType = "user_changed"
 	EventUserDisabled    EventType = "user_disabled"
@@ -43,6 +45,10 @@ const (
 	EventStepUp          EventType = "step_up"         // the user has proved more
 	EventHoldLifted      EventType = "hold_lifted"     // the same, and the session goes on
 	EventSessionRenewed  EventType = "session_renewed" // an expired refresh token, renewed by a valid access token
+
+	// EventCredentialStuffing concerns no user: logins fail at many accounts.
+	// Reason is the network, or "everywhere"; Count how many accounts.
+	EventCredentialStuffing EventType = "credential_stuffing"
 )
 
 // Event is one line of the audit trail. It never holds a secret.

@@ -36,7 +36,7 @@ func TestRefreshIsLinearizable(t *testing.T) {
 			now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 			svc, err := bitjang.New(bitjang.Config{
 				Issuer: "https://auth.example.com", MasterKeys: []bitjang.Secret{bitjang.NewMasterKey()}, Store: store,
-				PasswordMemoryKiB: 8192, PasswordTime: 1, Now: func() time.Time { return now },
+				PasswordMemoryKiB: 8192, PasswordTime: 1, Now: func() time.Time { return now }, NoRateLimits: true,
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -141,33 +141,26 @@ func (s *Service) mailLink(ctx context.Context, u *User, from Caller, kind linkK
 	return s.send(ctx, m)
 }
 
-const (
-	// mailAllowance is how many mails strangers can have sent to one address
-	// before it takes mailRefill for another one.
-	mailAllowance = 5
-	mailRefill    = 15 * time.Minute
-)
-
 // mayMail says whether strangers may still have mails sent to an address. Whoever
 // asks too often is not told: it would tell that the address is known.
 func (s *Service) mayMail(ctx context.Context, email string) bool {
-	sum := sha256.Sum256([]byte(email))
-	_, ok, err := s.sessions.Spend(ctx, Spending{
-		Key: "mail " + base64.RawURLEncoding.EncodeToString(sum[:]), Now: s.clock(), Cost: mailRefill, Capacity: mailAllowance * mailRefill,
-	})
-	if err != nil {
+	err := s.spend(ctx, limitMailbox, email)
+	if err != nil && !errors.Is(err, ErrTooManyAttempts) {
 		s.log.Error("limit of mails not kept", "error", err)
 	}
-	return err == nil && ok
+	return err == nil
 }
 
 // silently does something about a mail address that may be nobody's, and takes
 // the same time over it either way.
-func (s *Service) silently(ctx context.Context, email string, work func(*User) error) error {
+func (s *Service) silently(ctx context.Context, email string, from Caller, work func(*User) error) error {
 	started := time.Now() // a stopwatch, not a date
 	defer func() { sleep(ctx, failureFloor-time.Since(started)) }()
 	if s.cfg.Mailer == nil {
 		return ErrMailDisabled
+	}
+	if err := s.spendFrom(ctx, limitMails, from); err != nil {
+		return err
 	}
 	u, err := s.userByEmail(ctx, email)
 	switch {

@@ -29,7 +29,7 @@ type LoginInput struct {
 func (s *Service) Login(ctx context.Context, in LoginInput) (Tokens, error) {
 	started := time.Now() // a stopwatch, not a date: it must not follow a clock that is set
 	u, err := s.checkCredentials(ctx, in)
-	if errors.Is(err, ErrInvalidCredentials) {
+	if errors.Is(err, ErrInvalidCredentials) || errors.Is(err, ErrTooManyAttempts) {
 		sleep(ctx, failureFloor-time.Since(started))
 	}
 	if err != nil {
@@ -79,19 +79,27 @@ func (s *Service) checkCredentials(ctx context.Context, in LoginInput) (User, er
 	default:
 		return User{}, err
 	}
-	match, outdated, err := s.checkPassword(ctx, known, in.Password)
+	try, err := s.beginLogin(ctx, in.Identifier, known, in.Caller)
 	if err != nil {
 		return User{}, err
 	}
+	match, outdated, err := s.checkPassword(ctx, known, in.Password)
+	if err != nil {
+		s.giveBack(ctx, try.reserved) // the pool was full: nobody has judged it
+		return User{}, err
+	}
 	if !match {
+		s.guessedWrong(ctx, try)
 		if known != nil {
 			s.record(ctx, Event{Type: EventLoginFailed, UserID: u.ID, IP: in.Caller.IP, UserAgent: in.Caller.Device.UserAgent, Reason: "invalid_credentials"})
 		}
 		return User{}, ErrInvalidCredentials
 	}
 	if !u.DisabledAt.IsZero() {
+		s.guessedRight(ctx, try)
 		return User{}, ErrUserDisabled
 	}
+	// Where a right password is answered like a wrong one, it counts like one.
 	if s.gone(&u) {
 		return User{}, ErrInvalidCredentials
 	}
@@ -101,6 +109,7 @@ func (s *Service) checkCredentials(ctx context.Context, in LoginInput) (User, er
 		s.remind(ctx, &u, in.Caller)
 		return User{}, ErrInvalidCredentials
 	}
+	s.guessedRight(ctx, try)
 	if outdated {
 		u = s.rehash(ctx, u, in.Password)
 	}

@@ -96,6 +96,20 @@ func (s *Service) checkPassword(ctx context.Context, u *User, password Secret) (
 	return match && u != nil && u.PasswordHash != "", outdated, err
 }
 
+// checkOwnPassword verifies the password of a user who is logged in: whoever has
+// stolen a session must not find out the password with it.
+func (s *Service) checkOwnPassword(ctx context.Context, u *User, password Secret) (bool, error) {
+	try := limitPassword.charges(u.ID)
+	if _, err := s.reserve(ctx, try); err != nil {
+		return false, err
+	}
+	match, _, err := s.checkPassword(ctx, u, password)
+	if match || err != nil {
+		s.giveBack(ctx, try)
+	}
+	return match, err
+}
+
 // rehash replaces the hash of a password that has just been verified. Losing
 // the race or the store here loses nothing: the next login tries again.
 func (s *Service) rehash(ctx context.Context, u User, password Secret) User {
@@ -130,7 +144,7 @@ func (s *Service) ChangePassword(ctx context.Context, in ChangePasswordInput) (T
 	if err != nil {
 		return Tokens{}, err
 	}
-	match, _, err := s.checkPassword(ctx, &u, in.Current)
+	match, err := s.checkOwnPassword(ctx, &u, in.Current)
 	if err != nil {
 		return Tokens{}, err
 	}

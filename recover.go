@@ -8,7 +8,7 @@ import (
 // ForgotPassword sends a link for a new password, if the address has an
 // account. The answer is the same either way.
 func (s *Service) ForgotPassword(ctx context.Context, email string, from Caller) error {
-	return s.silently(ctx, email, func(u *User) error {
+	return s.silently(ctx, email, from, func(u *User) error {
 		facts := linkFacts{Email: u.Email, PasswordVersion: u.PasswordVersion}
 		if err := s.mailLink(ctx, u, from, linkResetPassword, "", facts, Mail{Kind: MailResetPassword}); err != nil {
 			return err
@@ -28,6 +28,9 @@ type ResetPasswordInput struct {
 // ResetPassword sets a new password, ends every session of the user and logs
 // nobody in. A password that is refused does not use the link up.
 func (s *Service) ResetPassword(ctx context.Context, in ResetPasswordInput) error {
+	if err := s.spendFrom(ctx, limitLinks, in.Caller); err != nil {
+		return err
+	}
 	u, err := s.linkUser(ctx, in.Token)
 	if err != nil {
 		return err
@@ -45,6 +48,7 @@ func (s *Service) ResetPassword(ctx context.Context, in ResetPasswordInput) erro
 	if err := s.replacePassword(ctx, &u, in.Password, SessionID{}, in.Caller); err != nil {
 		return err
 	}
+	s.forgive(ctx, limitAccount.charges(u.Email)) // guesses at the old password must not keep its owner out
 	return s.emailReached(ctx, &u, in.Caller)
 }
 
@@ -73,6 +77,9 @@ func (s *Service) emailReached(ctx context.Context, u *User, from Caller) error 
 // VerifyEmail takes a user's word that the mail address is theirs: the link
 // reached them.
 func (s *Service) VerifyEmail(ctx context.Context, token Secret, from Caller) (User, error) {
+	if err := s.spendFrom(ctx, limitLinks, from); err != nil {
+		return User{}, err
+	}
 	u, facts, err := s.useLink(ctx, linkVerifyEmail, "", token)
 	if err != nil {
 		return User{}, err
@@ -88,6 +95,9 @@ func (s *Service) VerifyEmail(ctx context.Context, token Secret, from Caller) (U
 func (s *Service) ResendVerification(ctx context.Context, userID string, from Caller) error {
 	if s.cfg.Mailer == nil {
 		return ErrMailDisabled
+	}
+	if err := s.spendFrom(ctx, limitMails, from); err != nil {
+		return err
 	}
 	u, err := s.User(ctx, userID)
 	if err != nil || !u.EmailVerifiedAt.IsZero() || !s.mayMail(ctx, u.Email) {
@@ -111,7 +121,7 @@ func (s *Service) SendLoginLink(ctx context.Context, email string, from Caller) 
 	if from.Device.ID == "" {
 		return invalid("device_id_missing", "A login link is bound to a device, so the request needs a device id.")
 	}
-	return s.silently(ctx, email, func(u *User) error {
+	return s.silently(ctx, email, from, func(u *User) error {
 		facts := linkFacts{Email: u.Email, PasswordVersion: u.PasswordVersion}
 		if err := s.mailLink(ctx, u, from, linkLogin, from.Device.ID, facts, Mail{Kind: MailLoginLink}); err != nil {
 			return err
@@ -127,6 +137,9 @@ func (s *Service) LoginByLink(ctx context.Context, token Secret, from Caller) (T
 	from.Device = from.Device.bounded()
 	if from.Device.ID == "" {
 		return Tokens{}, ErrLinkInvalid
+	}
+	if err := s.spendFrom(ctx, limitLinks, from); err != nil {
+		return Tokens{}, err
 	}
 	u, facts, err := s.useLink(ctx, linkLogin, from.Device.ID, token)
 	if err != nil {
@@ -150,6 +163,9 @@ type Disowned struct {
 // Disown is "this wasn't me", from the mail about a new device: it ends that
 // session and hands out what a new password needs.
 func (s *Service) Disown(ctx context.Context, token Secret, from Caller) (Disowned, error) {
+	if err := s.spendFrom(ctx, limitLinks, from); err != nil {
+		return Disowned{}, err
+	}
 	u, facts, err := s.useLink(ctx, linkDisown, "", token)
 	if err != nil {
 		return Disowned{}, err
@@ -196,6 +212,9 @@ func (s *Service) ChangeEmail(ctx context.Context, in ChangeEmailInput) error {
 	if s.cfg.Mailer == nil {
 		return ErrMailDisabled
 	}
+	if err := s.spendFrom(ctx, limitMails, in.Caller); err != nil {
+		return err
+	}
 	email, err := normalizeEmail(in.Email)
 	if err != nil {
 		return err
@@ -227,7 +246,7 @@ func (s *Service) reauthenticate(ctx context.Context, userID string, password Se
 	if err != nil {
 		return User{}, err
 	}
-	match, _, err := s.checkPassword(ctx, &u, password)
+	match, err := s.checkOwnPassword(ctx, &u, password)
 	if err != nil {
 		return User{}, err
 	}
@@ -243,6 +262,9 @@ func (s *Service) reauthenticate(ctx context.Context, userID string, password Se
 // ConfirmEmailChange takes the yes of one address. After the old one's the new
 // one is asked and done is false; after the new one's the address is changed.
 func (s *Service) ConfirmEmailChange(ctx context.Context, token Secret, from Caller) (done bool, err error) {
+	if err := s.spendFrom(ctx, limitLinks, from); err != nil {
+		return false, err
+	}
 	u, facts, err := s.useLink(ctx, linkChangeEmail, "", token)
 	if err != nil {
 		return false, err

@@ -302,7 +302,7 @@ func TestStrangersLearnNothing(t *testing.T) {
 
 func TestNobodyCanFloodAMailbox(t *testing.T) {
 	t.Parallel()
-	m := newMailing(t)
+	m := newMailing(t, limited)
 	m.addAda(t)
 	for range 8 {
 		if err := m.ForgotPassword(t.Context(), ada, fromThief); err != nil {

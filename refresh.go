@@ -44,6 +44,9 @@ func (s *Service) Refresh(ctx context.Context, in RefreshInput) (Tokens, error) 
 		// Others may wait for this exchange: nobody's hanging up may stop it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTimeout)
 		defer cancel()
+		if err := s.mayRefresh(t.session); err != nil {
+			return Tokens{}, err
+		}
 		return s.refresh(ctx, t, in.Caller)
 	})
 }

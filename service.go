@@ -14,8 +14,9 @@ import (
 )
 
 // Service decides everything: who may log in, what a refresh token means, when
-// a session ends. It keeps nothing in memory but keys and what it has read of
-// the revocation feed, so any number of services may share a store. All methods are safe for concurrent use.
+// a session ends. It keeps nothing in memory but keys, what it has read of
+// the revocation feed, and what it has lately counted to spare the store, so any
+// number of services may share one. All methods are safe for concurrent use.
 type Service struct {
 	cfg      Config
 	log      *slog.Logger
@@ -38,6 +39,13 @@ type Service struct {
 	flights flights
 	counts  verdictCounts
 	revoked revoked
+
+	refreshes *nearLimits // per session
+	told      *nearLimits // what the log and the events need not say again
+	guesses   *guessWatch
+	limited   limitCounts
+	stuffing  atomic.Int64
+
 	mailDue chan struct{} // a mail was just put there
 }
 
@@ -60,6 +68,7 @@ func New(cfg Config) (*Service, error) {
 		mailDue: make(chan struct{}, 1),
 		pool:    passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
 		decoyHash: passhash.Decoy(params),
+		refreshes: newNearLimits(), told: newNearLimits(), guesses: newGuessWatch(), limited: newLimitCounts(),
 	}
 	s.verifier, err = verify.New(verify.Config{
 		Issuer: cfg.Issuer, Audience: cfg.Audience, Keys: ownKeys{s},
@@ -220,12 +229,16 @@ type Stats struct {
 	Refreshes                     map[string]int64 // by verdict
 	PasswordRunning, PasswordWait int
 	Revoked                       int // sessions that the node knows to have ended or be held
+
+	Limited  map[string]int64 // refusals by the name of the limit
+	Stuffing int64            // how often credential stuffing was noticed
 }
 
 // Stats returns the counters.
 func (s *Service) Stats() Stats {
 	running, waiting := s.pool.Stats()
-	return Stats{Refreshes: s.counts.snapshot(), PasswordRunning: running, PasswordWait: waiting, Revoked: s.revoked.len()}
+	return Stats{Refreshes: s.counts.snapshot(), PasswordRunning: running, PasswordWait: waiting, Revoked: s.revoked.len(),
+		Limited: s.limited.snapshot(), Stuffing: s.stuffing.Load()}
 }
 
 // verdictCounts counts refreshes by verdict.

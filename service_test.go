@@ -52,7 +52,7 @@ func newRig(t *testing.T, edits ...func(*bitjang.Config)) *rig {
 	r := &rig{store: &spy{Store: memory.New()}, clock: &wallClock{at: atNoon}, log: &syncBuffer{}}
 	r.cfg = bitjang.Config{
 		Issuer: "https://auth.example.com", MasterKeys: []bitjang.Secret{bitjang.NewMasterKey()}, Store: r.store,
-		PasswordMemoryKiB: 8192, PasswordTime: 1, PasswordWorkers: 2, Now: r.clock.now,
+		PasswordMemoryKiB: 8192, PasswordTime: 1, PasswordWorkers: 2, Now: r.clock.now, NoRateLimits: true,
 		Logger: slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, edit := range edits {
@@ -328,6 +328,14 @@ func around1[T any](s *spy, method string, call func() (T, error)) (T, error) {
 		return none, err
 	}
 	return answer, nil
+}
+
+func (s *spy) Spend(ctx context.Context, sp bitjang.Spending) (empty time.Time, ok bool, err error) {
+	err = s.around("Spend", func() (err error) {
+		empty, ok, err = s.Store.Spend(ctx, sp)
+		return err
+	})
+	return empty, ok, err
 }
 
 func (s *spy) InsertSession(ctx context.Context, sess bitjang.Session) error {

@@ -107,10 +107,8 @@ func (s *Service) SendCode(ctx context.Context, token Secret, from Caller) error
 	if err := s.stillAsked(ctx, &facts, &u, from); err != nil {
 		return err
 	}
-	if !s.mayMail(ctx, u.Email) {
-		refused := *ErrTooManyAttempts
-		refused.RetryAfter = mailRefill
-		return &refused
+	if err := s.spend(ctx, limitMailbox, u.Email); err != nil {
+		return err
 	}
 	m := Mail{Kind: MailCode, To: u.Email, Name: u.Name, Language: u.Language, Code: NewSecret(facts.Code), ExpiresAt: facts.ExpiresAt}
 	m.At, m.Device, m.IP = s.clock(), from.Device.bounded(), from.IP

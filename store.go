@@ -129,7 +129,8 @@ type LimitStore interface {
 	// Spend adds cost to the bucket of a key, unless it would then be full
 	// beyond capacity: with empty the later of now and what is stored, it
 	// stores empty+cost and answers true if that is at most now+capacity. Both
-	// ways it returns the moment that is then stored, or now if none is.
+	// ways it returns the moment that is then stored, or now if none is. A
+	// negative cost gives back: the moment may come to lie in the past.
 	Spend(ctx context.Context, s Spending) (empty time.Time, ok bool, err error)
 
 	// DeleteLimits removes at most limit keys whose buckets were empty before t.

@@ -88,6 +88,9 @@ type SignupInput struct {
 // that nobody can log in as.
 func (s *Service) Signup(ctx context.Context, in SignupInput) (User, error) {
 	started := time.Now() // a stopwatch, not a date
+	if err := s.spendFrom(ctx, limitSignup, in.Caller); err != nil {
+		return User{}, err
+	}
 	u, err := s.newUser(ctx, in.Email, in.Name, in.Password)
 	if err != nil {
 		return User{}, err

@@ -68,7 +68,7 @@ func startBitjang(t *testing.T, env ...string) *bitjang {
 	b.env = append([]string{
 		"BITJANG_LISTEN=" + b.address, "BITJANG_ADMIN_LISTEN=" + b.admin, "BITJANG_ISSUER=http://" + b.address,
 		"BITJANG_DATA_DIR=" + t.TempDir(),
-		"BITJANG_PASSWORD_MEMORY=8192", "BITJANG_PASSWORD_TIME=1", // logging in is not what is tested
+		"BITJANG_PASSWORD_MEMORY=8192", "BITJANG_PASSWORD_TIME=1", "BITJANG_RATE_LIMITS=off", // logging in is not what is tested
 	}, env...)
 	b.cli(t, password, "user", "add", email, "--password-stdin")
 	b.start(t)

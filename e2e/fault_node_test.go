@@ -60,7 +60,7 @@ func startNodes(t *testing.T, a arena) [nodes]*node {
 			"BITJANG_LISTEN=" + b.address, "BITJANG_ADMIN_LISTEN=" + b.admin, "BITJANG_ISSUER=" + issuer,
 			"BITJANG_DATA_DIR=" + data, "BITJANG_MASTER_KEY=" + hex.EncodeToString(key[:]),
 			"BITJANG_ROTATION_GRACE=" + rotationGrace.String(),
-			"BITJANG_PASSWORD_MEMORY=8192", "BITJANG_PASSWORD_TIME=1",
+			"BITJANG_PASSWORD_MEMORY=8192", "BITJANG_PASSWORD_TIME=1", "BITJANG_RATE_LIMITS=off",
 		}, a.settings[i]...)
 		b.start(t)
 		all[i] = &node{bitjang: b, verdicts: map[string]int{}}

@@ -172,7 +172,7 @@ func checkHeaders(t *testing.T, response object, a *answer) {
 		}
 	}
 	for name := range a.Header {
-		matters := strings.HasPrefix(name, "X-Auth-") || slices.Contains([]string{"Set-Cookie", "Retry-After", "Www-Authenticate", "Location"}, name)
+		matters := strings.HasPrefix(name, "X-Auth-") || slices.Contains([]string{"Set-Cookie", "Retry-After", "Ratelimit", "Ratelimit-Policy", "Www-Authenticate", "Location"}, name)
 		cleared := name == "Set-Cookie" && a.Status == http.StatusUnauthorized // checked by keepsGeneralPromises
 		if matters && !cleared && !hasKey(known, name) {
 			t.Fatalf("header %s is not in the document", name)

@@ -530,6 +530,13 @@ func TestTheMailboxOfDevelopers(t *testing.T) {
 	s := p.get("/dev/mail").want(t, 200).has(t, alice)
 	one := regexp.MustCompile(`/dev/mail/\d+`).FindString(s.body)
 	p.get(one).want(t, 200).has(t, "token=x")
+	for _, path := range []string{"/dev/mail", one, one + "/body"} { // a name of another site that leads here
+		for _, host := range []string{"evil.test", "localhost.evil.test:80", "127.0.0.1.evil.test"} {
+			if s := p.get(path, func(r *http.Request) { r.Host = host }); s.status != 404 || strings.Contains(s.body, alice) {
+				t.Errorf("%s by the name of %s: got %d", path, host, s.status)
+			}
+		}
+	}
 	p.client.CheckRedirect = nil
 	resp, err := p.client.Get(p.base + one + "/body")
 	if err != nil {

@@ -265,6 +265,7 @@ type moodyStore struct {
 	abort atomic.Bool
 	stall atomic.Bool // sessions are read only when the caller has given up
 	blind atomic.Bool // sessions cannot be read, but written
+	full  atomic.Bool // every limit is reached
 	calls atomic.Int64
 }
 
@@ -280,6 +281,14 @@ func (m *moodyStore) mood() error {
 		return errDown
 	}
 	return nil
+}
+
+// Spend of a full store has room again in 90 seconds.
+func (m *moodyStore) Spend(ctx context.Context, s bitjang.Spending) (time.Time, bool, error) {
+	if m.full.Load() && s.Cost > 0 {
+		return s.Now.Add(s.Capacity - s.Cost + 90*time.Second - 100*time.Millisecond), false, nil
+	}
+	return m.Store.Spend(ctx, s)
 }
 
 func (m *moodyStore) InsertSession(ctx context.Context, s bitjang.Session) error {

@@ -151,7 +151,7 @@ func withCORS(origins []string, next http.Handler) http.Handler {
 		AllowedOrigins:   origins,
 		AllowedMethods:   []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
 		AllowedHeaders:   []string{"Authorization", "Content-Type", web.RefreshHeader, web.DeviceHeader},
-		ExposedHeaders:   []string{"WWW-Authenticate", "Retry-After"},
+		ExposedHeaders:   []string{"WWW-Authenticate", "Retry-After", "RateLimit", "RateLimit-Policy"},
 		AllowCredentials: true,
 		MaxAge:           600,
 	}).Handler(next)

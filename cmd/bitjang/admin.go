@@ -55,13 +55,17 @@ var (
 		"Logins waiting for a password hash.", nil, nil)
 	revokedSessions = prometheus.NewDesc("bitjang_revoked_sessions",
 		"Sessions that this node has read of in the revocation feed and whose access tokens may not have expired yet.", nil, nil)
+	limitedTotal = prometheus.NewDesc("bitjang_limited_total",
+		"What was refused because it came too often, by limit; see docs/limits.md.", []string{"limit"}, nil)
+	stuffingTotal = prometheus.NewDesc("bitjang_credential_stuffing_total",
+		"How often failed logins to many accounts were noticed.", nil, nil)
 	buildInfo = prometheus.NewDesc("bitjang_build_info",
 		"What runs here; the value is 1.", []string{"version", "goversion"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (m *serviceMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{refreshTotal, passwordRunning, passwordWaiting, revokedSessions, buildInfo} {
+	for _, d := range []*prometheus.Desc{refreshTotal, passwordRunning, passwordWaiting, revokedSessions, limitedTotal, stuffingTotal, buildInfo} {
 		ch <- d
 	}
 }
@@ -75,5 +79,9 @@ func (m *serviceMetrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(passwordRunning, prometheus.GaugeValue, float64(stats.PasswordRunning))
 	ch <- prometheus.MustNewConstMetric(passwordWaiting, prometheus.GaugeValue, float64(stats.PasswordWait))
 	ch <- prometheus.MustNewConstMetric(revokedSessions, prometheus.GaugeValue, float64(stats.Revoked))
+	for limit, n := range stats.Limited {
+		ch <- prometheus.MustNewConstMetric(limitedTotal, prometheus.CounterValue, float64(n), limit)
+	}
+	ch <- prometheus.MustNewConstMetric(stuffingTotal, prometheus.CounterValue, float64(stats.Stuffing))
 	ch <- prometheus.MustNewConstMetric(buildInfo, prometheus.GaugeValue, 1, m.build.Version, m.build.Go)
 }

@@ -118,6 +118,9 @@ func (b *banner) warn(log *slog.Logger) {
 	if isPlainPublic(b.service.Issuer) {
 		log.Error("the issuer is plain http: passwords and tokens cross the network readable, and browsers drop our cookies; use https", "issuer", b.service.Issuer)
 	}
+	if b.service.NoRateLimits {
+		log.Warn("rate limits are off: nothing slows anybody who guesses passwords; for benchmarks and tests only")
+	}
 	if b.origin.loose {
 		log.Warn("others than its owner may read the master key; run chmod 600", "file", b.origin.file)
 	}

@@ -120,6 +120,8 @@ var settings = []setting{
 		set: duration(func(c *config) *time.Duration { return &c.service.DeletionGrace })},
 	{name: "signup-reveal-existing", preset: "off", doc: "whether signing up says that an address has an account already", field: "SignupRevealExisting",
 		set: onOff(func(c *config, on bool) { c.service.SignupRevealExisting = on })},
+	{name: "rate-limits", preset: "on", doc: "off: no limits on guessing, signing up, mails and refreshes; for benchmarks and tests only", field: "NoRateLimits",
+		set: onOff(func(c *config, on bool) { c.service.NoRateLimits = !on })},
 
 	{name: "algorithm", preset: "ES256", doc: "signature of access tokens: ES256, EdDSA or RS256", field: "Algorithm",
 		set: choice(func(c *config, v string) { c.service.Algorithm = v }, "ES256", "EdDSA", "RS256")},

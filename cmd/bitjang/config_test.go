@@ -229,6 +229,7 @@ BITJANG_SIGNUP_DOMAINS
 BITJANG_VERIFY_EMAIL optional
 BITJANG_DELETION_GRACE 336h
 BITJANG_SIGNUP_REVEAL_EXISTING off
+BITJANG_RATE_LIMITS on
 BITJANG_ALGORITHM ES256
 BITJANG_KEY_ROTATION 720h
 BITJANG_KEY_PUBLICATION 24h
@@ -262,7 +263,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"password_memory: 8192\npassword_time: 3\npassword_workers: 4\nlog_level: warn\nlog_format: json\nshutdown_timeout: 7s\n" +
 		"session_retention: 9h\nsessions: redis://localhost\nsessions_also: database\n" +
 		"geoip: [a.mmdb, b.mmdb]\nsignup_domains: [example.com, example.org]\nverify_email: required\ndeletion_grace: 8h\nreturn_urls: https://app.example\npages: off\n" +
-		"smtp: smtp://mail.example\nmail_from: n@m.example\nbrand_name: Gate\nbrand_color: '#123456'\nbrand_logo: l.svg\nbrand_css: x.css\ntemplates: t\n" +
+		"smtp: smtp://mail.example\nmail_from: n@m.example\nbrand_name: Gate\nbrand_color: '#123456'\nbrand_logo: l.svg\nbrand_css: x.css\ntemplates: t\nrate_limits: off\n" +
 		"database: sqlite:x.db\nmaster_key: " + strings.Repeat("ab", 32) + "\n"
 	if got := strings.Count(file, "\n"); got != len(settings) {
 		t.Fatalf("the file sets %d of %d settings", got, len(settings))
@@ -297,7 +298,7 @@ func fields(c *config) []any {
 		c.listen, c.adminListen, c.dataDir, c.database, c.sessions, c.sessionsAlso, c.service.SessionRetention, len(c.masterKeys), c.masterKeyFile, c.logLevel, c.logJSON, c.shutdownTimeout,
 		c.service.Issuer, c.service.Audience, c.service.AccessTTL, c.service.RefreshTTL, c.service.SessionTTL, c.service.RotationGrace,
 		c.service.SessionLimit, c.service.OnReuse, c.service.OnRollback, c.service.NoRenewal, c.service.RequireFactor, c.service.RememberDevice, c.service.HoldTTL, c.service.NoMailCode, c.noPasskeys, c.service.Signup, c.service.SignupDomains, c.service.VerifyEmail, c.service.DeletionGrace,
-		c.service.SignupRevealExisting, c.service.Algorithm, c.service.KeyRotation, c.service.KeyPublication,
+		c.service.SignupRevealExisting, c.service.NoRateLimits, c.service.Algorithm, c.service.KeyRotation, c.service.KeyPublication,
 		c.service.PasswordMemoryKiB, c.service.PasswordTime, c.service.PasswordWorkers,
 		len(c.server.TrustedProxies), c.server.CORSOrigins, c.server.LoginURL, c.server.ReturnURLs, c.server.NoPages, c.smtp, c.mailFrom,
 		c.server.Theme.Name, c.server.Theme.Color, c.brandLogo, c.brandCSS, c.templates, c.geoip,

@@ -14,7 +14,7 @@ import (
 
 func (p *program) userCommand() *cobra.Command {
 	return group("user", "Add, invite, list, lock and unlock users, set passwords",
-		p.userAddCommand(), p.userInviteCommand(), p.userListCommand(), p.userDisableCommand(), p.userEnableCommand(), p.userFactorsCommand(), p.userPasswdCommand())
+		p.userAddCommand(), p.userInviteCommand(), p.userListCommand(), p.userDisableCommand(), p.userEnableCommand(), p.userUnlockCommand(), p.userFactorsCommand(), p.userPasswdCommand())
 }
 
 func (p *program) userAddCommand() *cobra.Command {
@@ -250,6 +250,17 @@ func (p *program) userFactorsCommand() *cobra.Command {
 		})
 	cmd.Flags().BoolVar(&reset, "reset", false, "take all of them away, for a user who has lost them")
 	return cmd
+}
+
+func (p *program) userUnlockCommand() *cobra.Command {
+	return p.changeUserCommand("unlock", "Lift the lockouts that wrong passwords have brought upon an account",
+		func(ctx context.Context, svc *bitjang.Service, u bitjang.User) error {
+			if _, err := svc.UnlockUser(ctx, u.ID); err != nil {
+				return err
+			}
+			fmt.Fprintf(p.out, "%s may try to log in again, from any device. A limit of the network it comes from stays.\n", u.Email)
+			return nil
+		})
 }
 
 func (p *program) userPasswdCommand() *cobra.Command {

@@ -294,7 +294,7 @@ func TestTheme(t *testing.T) {
 		t.Error("no catalogue: got no error")
 	}
 	got := render(t, newRenderer(t, Theme{Name: "A\r\nBcc: <b>&", Color: "#ffDD00"}), full(bitjang.MailVerifyEmail, "en"))
-	if want := "Confirm your mail address for A Bcc: <b>&"; got.Subject != want {
+	if want := "Confirm your email address for A Bcc: <b>&"; got.Subject != want {
 		t.Errorf("got the subject %q, want %q", got.Subject, want)
 	}
 	for _, want := range []string{`bgcolor="#ffDD00"`, "background-color:#ffDD00;", "color:#000000;", "A Bcc: &lt;b&gt;&amp;"} {

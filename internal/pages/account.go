@@ -208,7 +208,7 @@ func (p *Pages) Delete(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return p.again(w, r, err, "delete", p.deletePage())
 		}
-		web.ClearTokens(w)
+		forget(w)
 		return goTo(w, r, "/login?notice=deleted")
 	})
 }

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -24,6 +25,16 @@ type device struct {
 	LastSeen  time.Time
 	Current   bool
 	Held      bool
+
+	offered bool // that it wasn't me
+}
+
+// on says which browser it is on which system, as far as both are known.
+func (d device) on(say *i18n.Printer) string {
+	if d.Browser == "" || d.OS == "" {
+		return cmp.Or(d.Browser, d.OS)
+	}
+	return say.T("device.on", "Browser", d.Browser, "OS", d.OS)
 }
 
 func (p *Pages) device(s *bitjang.Session, current bitjang.SessionID, language string) device {
@@ -44,8 +55,7 @@ type happening struct {
 	At      time.Time
 	Device  string
 	IP      string
-	Session string
-	Disown  bool // "this wasn't me" still does something
+	Session string // where "this wasn't me" still does something, once for each device
 }
 
 type activityPage struct {
@@ -75,10 +85,11 @@ func (p *Pages) activity(r *http.Request, current bitjang.SessionID, userID stri
 		return nil, err
 	}
 	say := p.printer(r)
-	alive := map[bitjang.SessionID]bool{}
+	alive := map[bitjang.SessionID]device{}
 	for i := range live {
-		alive[live[i].ID] = live[i].ID != current
-		v.Devices = append(v.Devices, p.device(&live[i], current, say.Language))
+		d := p.device(&live[i], current, say.Language)
+		alive[live[i].ID] = d
+		v.Devices = append(v.Devices, d)
 	}
 	slices.SortStableFunc(v.Devices, func(a, b device) int { return first(a.Current, b.Current) })
 	before, _ := strconv.ParseInt(r.FormValue("before"), 10, 64) // nonsense is the first page
@@ -87,7 +98,15 @@ func (p *Pages) activity(r *http.Request, current bitjang.SessionID, userID stri
 		return nil, err
 	}
 	for _, e := range events {
-		v.Events = append(v.Events, tell(say, e, alive[e.SessionID]))
+		h := tell(say, e)
+		if d, lives := alive[e.SessionID]; lives {
+			h.Device = cmp.Or(d.Name, d.on(say), h.Device) // as it is called above
+			if !d.Current && !d.offered {
+				h.Session, d.offered = d.ID, true
+				alive[e.SessionID] = d
+			}
+		}
+		v.Events = append(v.Events, h)
 		v.Older = e.ID
 	}
 	if len(events) < eventsPerPage {
@@ -108,23 +127,15 @@ func first(a, b bool) int {
 }
 
 // tell puts an event into words. The reason is said where it has words of its own.
-func tell(say *i18n.Printer, e bitjang.Event, disown bool) happening {
-	h := happening{At: e.At, Text: say.T("event."+string(e.Type), "Count", e.Count), Disown: disown}
+func tell(say *i18n.Printer, e bitjang.Event) happening {
+	h := happening{At: e.At, Text: say.T("event."+string(e.Type), "Count", e.Count)}
 	if id := "reason." + e.Reason; e.Reason != "" && say.Has(id) {
 		h.Text += " " + say.T(id)
 	}
 	label := bitjang.Device{UserAgent: e.UserAgent}.Label()
-	switch {
-	case label.Browser != "" && label.OS != "":
-		h.Device = say.T("device.on", "Browser", label.Browser, "OS", label.OS)
-	default:
-		h.Device = label.Browser
-	}
+	h.Device = device{Browser: label.Browser, OS: label.OS}.on(say)
 	if e.IP.IsValid() {
 		h.IP = e.IP.String()
-	}
-	if disown {
-		h.Session = e.SessionID.String()
 	}
 	return h
 }

@@ -2,6 +2,8 @@ package pages
 
 import (
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -23,8 +25,22 @@ type mailsPage struct {
 	Open  *mailLine
 }
 
+// ownMachine refuses whoever calls this machine by another name: a page of
+// another site, whose name was made to lead here, could read the mails and with
+// them every link.
+func ownMachine(r *http.Request) error {
+	host := (&url.URL{Host: r.Host}).Hostname()
+	if addr, err := netip.ParseAddr(host); host == "localhost" || err == nil && addr.IsLoopback() {
+		return nil
+	}
+	return web.Refuse(http.StatusNotFound, "not_found", "There is no such page.")
+}
+
 // Mails is GET /dev/mail: the mails that nobody sends, for developers.
 func (p *Pages) Mails(w http.ResponseWriter, r *http.Request) error {
+	if err := ownMachine(r); err != nil {
+		return err
+	}
 	v := &mailsPage{}
 	for _, m := range p.Mailbox.List() {
 		v.Mails = append(v.Mails, mailLine{m.ID, m.At, m.To, m.Subject, m.Text})
@@ -33,6 +49,9 @@ func (p *Pages) Mails(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Pages) mailOf(r *http.Request) (mail.Delivered, error) {
+	if err := ownMachine(r); err != nil {
+		return mail.Delivered{}, err
+	}
 	id, _ := strconv.Atoi(r.PathValue("id"))
 	m, ok := p.Mailbox.Get(id)
 	if !ok {

@@ -75,8 +75,15 @@ func (p *Pages) Logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && bitjang.AsError(err).Code == bitjang.Unavailable {
 		return err // the session still lives, and the cookies with it
 	}
-	web.ClearTokens(w)
+	forget(w)
 	return goTo(w, r, "/login?notice=logged_out")
+}
+
+// forget takes the tokens from a browser, and the pages that it keeps to show
+// again at once on "back", which it does in spite of no-store.
+func forget(w http.ResponseWriter) {
+	web.ClearTokens(w)
+	w.Header().Set("Clear-Site-Data", `"cache"`)
 }
 
 type linkPage struct {

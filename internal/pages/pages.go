@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"math"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -150,6 +151,7 @@ type frame struct {
 	SignedIn      bool
 	Notice        string // what has just happened
 	Problem       string // what stands against the form
+	Field         string // the name of the input that it is about, if it is about one
 	Now           time.Time
 }
 
@@ -162,6 +164,14 @@ func (f *frame) When(t time.Time) template.HTML {
 		return ""
 	}
 	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `">` + template.HTMLEscapeString(f.Time(t.UTC())) + `</time>`)
+}
+
+// Day is When without the hour.
+func (f *frame) Day(t time.Time) template.HTML {
+	if t.IsZero() {
+		return ""
+	}
+	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `" data-day>` + template.HTMLEscapeString(f.Date(t.UTC())) + `</time>`)
 }
 
 func (p *Pages) dress(f *frame, say *i18n.Printer) {
@@ -231,7 +241,12 @@ func (p *Pages) again(w http.ResponseWriter, r *http.Request, err error, name st
 	if problem.Status >= 500 {
 		return err
 	}
-	v.base().Problem = p.explain(r, problem)
+	f := v.base()
+	f.Problem, f.Field = p.explain(r, problem), wrongField(problem.Code)
+	if f.SignedIn && problem.Code == bitjang.ErrInvalidCredentials.Reason {
+		f.Problem, f.Field = p.printer(r).T("error.current_password"), "current_password"
+	}
+	problem.SetRetry(w.Header())
 	return p.show(w, r, problem.Status, name, v)
 }
 
@@ -242,9 +257,20 @@ func (p *Pages) explain(r *http.Request, problem *web.Problem) string {
 		return say.T("error.invalid_credentials_or_unverified") // said of every address, so it tells nothing
 	}
 	if id := "error." + problem.Code; say.Has(id) {
-		return say.T(id, "Count", rules.MinPassword)
+		return say.T(id, "Count", rules.MinPassword, "Wait", wait(say, problem.RetryAfter))
 	}
 	return say.T("error.other")
+}
+
+// wait says a duration the way people do, rounded up.
+func wait(say *i18n.Printer, d time.Duration) string {
+	switch {
+	case d <= time.Minute:
+		return say.T("wait.seconds", "Count", max(1, int(math.Ceil(d.Seconds()))))
+	case d <= time.Hour:
+		return say.T("wait.minutes", "Count", int(math.Ceil(d.Minutes())))
+	}
+	return say.T("wait.hours", "Count", int(math.Ceil(d.Hours())))
 }
 
 // goTo sends the browser on after a form: with 303, so that it never sends the
@@ -282,6 +308,9 @@ func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, err error) error {
 		w.Header().Set("Refresh", "1")
 	case problem.Status == http.StatusUnauthorized:
 		v.Login = true
+	}
+	if problem.Status == http.StatusTooManyRequests {
+		problem.SetRetry(w.Header())
 	}
 	if problem.Allow != "" {
 		w.Header().Set("Allow", problem.Allow)

@@ -64,7 +64,7 @@ func samples() map[string][]page {
 		"reset":    {&resetPage{}, &resetPage{frame: full, Token: "t", Ended: &some}},
 		"confirm":  {&confirmPage{}, &confirmPage{frame: full, Title: "t", Text: "t", Button: "b", Danger: true, Action: "/", Token: "t", Back: "/"}},
 		"account":  {&accountPage{}, &accountPage{frame: full, Name: "n", Email: "e", Verified: true, Devices: 2}},
-		"activity": {&activityPage{}, &activityPage{frame: full, Devices: []device{mine, some}, Events: []happening{{Text: "t", Session: "s", Disown: true, Device: "d", IP: "i"}}, Older: 7}},
+		"activity": {&activityPage{}, &activityPage{frame: full, Devices: []device{mine, some}, Events: []happening{{Text: "t", Session: "s", Device: "d", IP: "i"}}, Older: 7}},
 		"security": {&securityPage{}, &securityPage{frame: full, Email: "e", NewEmail: "n", Mail: true, Form: "email", Factors: []bitjang.Factor{{ID: "i", Kind: bitjang.FactorTOTP, Name: "n"}, {ID: "j", Kind: bitjang.FactorRecovery, Counter: 3}}, Strong: true, Passkeys: true}, &securityPage{frame: full, Form: "password"}},
 		"profile":  {&profilePage{}, &profilePage{frame: full, Name: "n"}},
 		"prove":    proofs(full),

@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -31,6 +32,7 @@ type Problem struct {
 	HeldFor   string               `json:"held_for,omitempty"` // why the session is on hold
 
 	RetryAfter time.Duration `json:"-"`
+	Quota      bitjang.Quota `json:"-"`
 	Allow      string        `json:"-"`
 }
 
@@ -68,7 +70,7 @@ func ProblemOf(err error) *Problem {
 		return p
 	}
 	e := bitjang.AsError(err)
-	p := &Problem{Status: statuses[e.Code], Code: e.Reason, Detail: e.Message, SessionEnd: string(e.SessionEnd), RetryAfter: e.RetryAfter}
+	p := &Problem{Status: statuses[e.Code], Code: e.Reason, Detail: e.Message, SessionEnd: string(e.SessionEnd), RetryAfter: e.RetryAfter, Quota: e.Quota}
 	if c := e.Challenge; c != nil {
 		p.Challenge, p.Factors, p.Passkey, p.Email, p.HeldFor = c.Token.Reveal(), c.Factors, c.Passkey, c.Email, c.HeldFor
 		if c.Setup != nil {
@@ -104,15 +106,31 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
 	if p.Allow != "" {
 		h.Set("Allow", p.Allow)
 	}
-	if p.Status == http.StatusServiceUnavailable || p.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(p.RetryAfter.Seconds())))))
-	}
+	p.SetRetry(h)
 	if p.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", challenge(r, p.Code))
 	}
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(out) // the caller is gone: nobody to tell
 }
+
+// SetRetry says when to try again, and which limit it was: the fields RateLimit
+// and RateLimit-Policy of draft-ietf-httpapi-ratelimit-headers-10.
+func (p *Problem) SetRetry(h http.Header) {
+	if p.Status != http.StatusServiceUnavailable && p.RetryAfter <= 0 {
+		return
+	}
+	wait := max(1, seconds(p.RetryAfter))
+	h.Set("Retry-After", strconv.Itoa(wait))
+	if p.Quota.Name == "" {
+		return
+	}
+	h.Set("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=%d", p.Quota.Name, p.Quota.Burst, seconds(p.Quota.Window)))
+	h.Set("RateLimit", fmt.Sprintf("%q;r=0;t=%d", p.Quota.Name, wait))
+}
+
+// seconds rounds up: who comes a moment too early has come for nothing.
+func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 
 // challenge is RFC 6750 section 3: an error is named only to a caller who sent
 // an access token, and only when that is what is wrong.

@@ -13,6 +13,7 @@ var limitTests = []test[sessionStore]{
 	{"a bucket takes its burst, refuses what is beyond, and empties with time", limitBurst},
 	{"a bucket takes what fits to the millisecond", limitExact},
 	{"a cost beyond the capacity is refused and stores nothing", limitTooMuch},
+	{"a negative cost gives back, also from a bucket that is overfull, empty or not there", limitGiveBack},
 	{"keys have buckets of their own", limitKeys},
 	{"many who spend at once get no more than the burst", limitConcurrent},
 	{"empty buckets are deleted, a few at a time", limitDeleted},
@@ -54,6 +55,27 @@ func limitTooMuch(t *testing.T, st sessionStore) {
 	s := bitjang.Spending{Key: "k", Now: epoch, Cost: 2 * time.Second, Capacity: time.Second}
 	spend(t, st, s, false, epoch)
 	s.Cost = time.Second
+	spend(t, st, s, true, epoch.Add(time.Second))
+}
+
+func limitGiveBack(t *testing.T, st sessionStore) {
+	s := bitjang.Spending{Key: "k", Now: epoch, Cost: time.Second, Capacity: 2 * time.Second}
+	spend(t, st, s, true, epoch.Add(time.Second))
+	spend(t, st, s, true, epoch.Add(2*time.Second))
+	back := bitjang.Spending{Key: "k", Now: epoch, Cost: -time.Second, Capacity: time.Hour}
+	spend(t, st, back, true, epoch.Add(time.Second))
+	spend(t, st, s, true, epoch.Add(2*time.Second))
+	spend(t, st, s, false, epoch.Add(2*time.Second))
+
+	fine := bitjang.Spending{Key: "k", Now: epoch, Cost: time.Minute, Capacity: time.Hour}
+	spend(t, st, fine, true, epoch.Add(time.Minute+2*time.Second))
+	back.Cost = -2 * time.Minute
+	spend(t, st, back, true, epoch.Add(-time.Minute+2*time.Second))
+	spend(t, st, s, true, epoch.Add(time.Second)) // what lies in the past counts as now
+
+	back.Key, back.Cost = "another", -time.Second
+	spend(t, st, back, true, epoch.Add(-time.Second))
+	s.Key = "another"
 	spend(t, st, s, true, epoch.Add(time.Second))
 }
 
