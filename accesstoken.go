@@ -25,6 +25,11 @@ type Tokens struct {
 	Session          Session
 	User             *User // after a login
 
+	// Remembered, if set, lets the device do without a second factor until then:
+	// it comes back as Caller.Remembered.
+	Remembered      Secret
+	RememberedUntil time.Time
+
 	claims *verify.Claims // of Access
 }
 
@@ -124,7 +129,8 @@ func (s *Service) Authenticate(ctx context.Context, access Secret) (Identity, er
 	// A session that has only been idle for too long still admits the access
 	// token that outlived its refresh token: the third of the four cases.
 	if state := sess.stateAt(now); state != stateActive && !sess.renewable(now) {
-		return Identity{}, sess.refusal(now)
+		held, _ := heldWith(claims)
+		return Identity{}, s.withChallenge(ctx, sess.refusal(now), &sess, held)
 	}
 	if sess.sawChild(claims.Generation, now) {
 		// Lazily: if somebody else has moved the session, nothing is lost but

@@ -84,25 +84,46 @@ func judgeExpired(s *Session, t refreshToken, now time.Time, from Device, grace 
 	return judge(&awake, t, now, from, grace)
 }
 
-// moveOn makes the confirmed token of the caller's session one that nobody
-// holds yet, and hands it out: after a change of privilege older tokens must
-// not reach the new state. What the client holds becomes the parent, so that a
-// straggler with it is told to try again: the presented refresh token if it is
-// in order, else the one that came with the access token.
+// moving is a session that moves on, and what its client is known to hold.
+type moving struct {
+	session   SessionID
+	held      refreshToken // told by an access token or a challenge; may be zero
+	presented Secret       // the refresh token sent along; may be zero
+	lift      bool         // a hold does not stand in the way: its challenge was met
+}
+
+// moveOn moves the caller's session on after its user has given the password.
 func (s *Service) moveOn(ctx context.Context, id Identity, presented Secret, from Caller) (Tokens, error) {
+	return s.moveOnAs(ctx, id, presented, from, func(sess *Session, now time.Time) { sess.AuthTime = now })
+}
+
+func (s *Service) moveOnAs(ctx context.Context, id Identity, presented Secret, from Caller, edit func(*Session, time.Time)) (Tokens, error) {
+	held, _ := heldWith(id.Claims)
+	return s.moveAlong(ctx, moving{session: id.Session.ID, held: held, presented: presented}, from, edit)
+}
+
+// moveAlong makes the confirmed token of a session one that nobody holds yet,
+// and hands it out: after a change of privilege older tokens must not reach the
+// new state. What the client holds becomes the parent, so that a straggler with
+// it is told to try again: the presented refresh token if it is in order, else
+// the one that came with the access token.
+func (s *Service) moveAlong(ctx context.Context, m moving, from Caller, edit func(*Session, time.Time)) (Tokens, error) {
 	from.Device = from.Device.bounded()
-	held, err := s.ring.parse(presented)
-	known := err == nil && held.session == id.Session.ID
+	held, err := s.ring.parse(m.presented)
+	known := err == nil && held.session == m.session
 	var t refreshToken
+	var refused error
 	now := s.clock()
-	sess, err := s.changeSession(ctx, id.Session.ID, func(sess *Session) bool {
+	sess, err := s.changeSession(ctx, m.session, func(sess *Session) bool {
 		now = s.clock()
-		if sess.refusal(now) != nil {
+		if refused = sess.refusal(now); refused != nil && !(m.lift && errors.Is(refused, ErrStepUpRequired)) {
 			return false
 		}
+		refused = nil
+		edit(sess, now)
 		parent := refreshToken{generation: sess.Generation, nonce: sess.Nonce}
-		if child, ok := heldWith(id.Claims); ok && child.generation > sess.Generation {
-			parent = child
+		if m.held.generation > sess.Generation {
+			parent = m.held
 		}
 		if known && sess.rotate(judge(sess, held, now, from.Device, s.cfg.RotationGrace), held, now) {
 			parent = held
@@ -110,14 +131,16 @@ func (s *Service) moveOn(ctx context.Context, id Identity, presented Secret, fro
 		parent.session = sess.ID
 		t = parent.child()
 		sess.moveOn(t, now)
-		sess.AuthTime, sess.LastSeenAt, sess.IdleExpiresAt = now, now, now.Add(s.cfg.RefreshTTL)
+		sess.LastSeenAt, sess.IdleExpiresAt = now, now.Add(s.cfg.RefreshTTL)
 		return true
 	})
-	if err != nil {
+	if errors.Is(err, ErrNoSuchSession) {
+		return Tokens{}, ErrSessionUnknown
+	} else if err != nil {
 		return Tokens{}, err
 	}
-	if err := sess.refusal(now); err != nil {
-		return Tokens{}, err
+	if refused != nil {
+		return Tokens{}, refused
 	}
 	return s.issue(sess, t, now)
 }

@@ -288,8 +288,8 @@ func TestAHeldSessionIsNotRenewed(t *testing.T) {
 	r.clock.turn(time.Minute)
 	r.refused(t, first, fromThief, bitjang.ErrStepUpRequired)
 	r.clock.turn(30 * time.Minute)
-	if _, err := r.Authenticate(t.Context(), mine.Access); !errors.Is(err, bitjang.ErrSessionExpired) {
-		t.Errorf("the access token: got %v, want the session expired", err)
+	if _, err := r.Authenticate(t.Context(), mine.Access); !errors.Is(err, bitjang.ErrSessionRevoked) || bitjang.AsError(err).SessionEnd != bitjang.EndedByHold {
+		t.Errorf("the access token: got %v, want a session that nobody answered for", err)
 	}
 	if got, err := r.admit(t, mine, fromLaptop); err == nil || got.Tokens != nil {
 		t.Errorf("both tokens: got %v, want a refusal", err)

@@ -32,6 +32,7 @@ var house = map[string][]string{
 	"internal/passhash": {},
 	"verify":            {"internal/jws"},
 	"":                  {"verify", "internal/jws", "internal/passhash"},
+	"passkey":           {""},
 	"store/memory":      {""},
 	"store/sqlstore":    {""},
 	"store/redisstore":  {""},
@@ -43,12 +44,12 @@ var house = map[string][]string{
 	"internal/mail":     {"", "internal/i18n"},
 	"internal/pages":    {"", "internal/i18n", "internal/mail", "internal/web"},
 	"server":            {"", "internal/api", "internal/i18n", "internal/mail", "internal/pages", "internal/web"},
-	"cmd/bitjang":       {"", "server", "store/sqlstore", "store/redisstore"},
+	"cmd/bitjang":       {"", "passkey", "server", "store/sqlstore", "store/redisstore"},
 	"bench":             {"", "internal/servers", "store/sqlstore", "store/redisstore", "verify"},
 }
 
 // public are the packages that embedders import.
-var public = []string{"", "verify", "server", "store/sqlstore", "store/redisstore", "store/storetest", "store/memory"}
+var public = []string{"", "passkey", "verify", "server", "store/sqlstore", "store/redisstore", "store/storetest", "store/memory", "passkey"}
 
 type goPackage struct {
 	ImportPath, Dir string

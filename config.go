@@ -42,7 +42,12 @@ type Config struct {
 	VerifyEmail          VerifyEmail   // default VerifyOptional
 	DeletionGrace        time.Duration // how long a deleted account can be had back by logging in; default 14 days
 
-	NoRateLimits bool // switches every limit of docs/limits.md off: for benchmarks and tests
+	RequireFactor  []string      // roles whose users log in with a second factor only, or RequireEveryone; default: nobody's
+	RememberDevice time.Duration // how long a device may do without a second factor if its user asks for that; default 30 days, negative: never
+	HoldTTL        time.Duration // how long a session on hold waits for its user; default 24 h
+	NoMailCode     bool          // codes by mail count nothing
+	Passkeys       Passkeys      // default: there are none; see package passkey
+	NoRateLimits   bool          // switches every limit of docs/limits.md off: for benchmarks and tests
 
 	Mailer Mailer // default: no mail is sent, and what needs one answers ErrMailDisabled
 
@@ -58,6 +63,9 @@ type Config struct {
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // default: discard
 }
+
+// RequireEveryone in Config.RequireFactor means all users.
+const RequireEveryone = "*"
 
 // SignupPolicy says who makes accounts.
 type SignupPolicy string
@@ -111,6 +119,8 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.Signup, SignupOpen)
 	setDefault(&c.VerifyEmail, VerifyOptional)
 	setDefault(&c.DeletionGrace, 14*day)
+	setDefault(&c.RememberDevice, 30*day)
+	setDefault(&c.HoldTTL, day)
 	setDefault(&c.OnReuse, RevokeOnReuse)
 	setDefault(&c.OnRollback, AcceptRollback)
 	setDefault(&c.Algorithm, "ES256")
@@ -169,6 +179,10 @@ func (c Config) problems() error {
 	within("EventRetention", c.EventRetention, time.Minute, decade)
 	within("KeyRotation", c.KeyRotation, time.Minute, decade)
 	within("KeyPublication", c.KeyPublication, time.Second, c.KeyRotation)
+	within("HoldTTL", c.HoldTTL, time.Minute, decade)
+	if c.RememberDevice > 0 {
+		within("RememberDevice", c.RememberDevice, time.Minute, 366*day)
+	}
 	within("DeletionGrace", c.DeletionGrace, time.Minute, decade)
 	if !slices.Contains([]SignupPolicy{SignupOpen, SignupInvite, SignupClosed}, c.Signup) {
 		bad("Signup: %q is none of open, invite, closed", c.Signup)

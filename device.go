@@ -34,6 +34,8 @@ type Caller struct {
 	IP       netip.Addr
 	Device   Device
 	Language string // for mails: a language tag or an Accept-Language header; may be empty
+	// Remembered is the Tokens.Remembered that the device was given, if any.
+	Remembered Secret
 }
 
 // Limits of what a caller may make the server remember, in bytes.

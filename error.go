@@ -32,6 +32,7 @@ type Error struct {
 	Message    string
 	SessionEnd EndReason     // why the session had ended, when that is the reason
 	RetryAfter time.Duration // when to try again; zero if unknown
+	Challenge  *Challenge    // what would help, where more is to be proved
 	Quota      Quota         // which limit it was, if it was one
 	Err        error
 }

@@ -38,7 +38,13 @@ const (
 	EventRefreshReuse    EventType = "refresh_token_reuse"
 	EventRefreshRecover  EventType = "refresh_recovered" // a lost response was made good
 	EventRefreshAhead    EventType = "store_rollback"    // a token newer than the store came back
-	EventSessionRenewed  EventType = "session_renewed"   // an expired refresh token, renewed by a valid access token
+	EventFactorAdded     EventType = "factor_added"
+	EventFactorRemoved   EventType = "factor_removed"
+	EventFactorFailed    EventType = "factor_failed"   // a wrong code, or one that was used
+	EventPasskeyCloned   EventType = "passkey_cloned"  // its counter went back: two devices have the key
+	EventStepUp          EventType = "step_up"         // the user has proved more
+	EventHoldLifted      EventType = "hold_lifted"     // the same, and the session goes on
+	EventSessionRenewed  EventType = "session_renewed" // an expired refresh token, renewed by a valid access token
 
 	// EventCredentialStuffing concerns no user: logins fail at many accounts.
 	// Reason is the network, or "everywhere"; Count how many accounts.

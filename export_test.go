@@ -14,3 +14,6 @@ func (s *Service) OccupyWorker(release <-chan struct{}) error {
 
 // ClaimsOf are the claims of the access token.
 func ClaimsOf(t Tokens) *verify.Claims { return t.claims }
+
+// TOTPCode is the code of an authenticator app at a moment.
+func TOTPCode(secret []byte, unix int64) string { return totpCode(secret, unix/30) }

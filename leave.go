@@ -60,6 +60,7 @@ func (s *Service) keepAccount(ctx context.Context, u User, from Caller) (User, e
 type Export struct {
 	User     User // without the password's hash
 	Sessions []Session
+	Factors  []Factor // without what is sealed
 	Events   []Event
 }
 
@@ -75,6 +76,9 @@ func (s *Service) Export(ctx context.Context, userID string, from Caller) (Expor
 	u.PasswordHash = ""
 	x := Export{User: u}
 	if x.Sessions, err = s.listSessions(ctx, userID, func(sessionState) bool { return true }); err != nil {
+		return Export{}, err
+	}
+	if x.Factors, err = s.Factors(ctx, userID); err != nil {
 		return Export{}, err
 	}
 	for before := int64(0); len(x.Events) < maxExported; {

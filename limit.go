@@ -44,17 +44,19 @@ var (
 	limitOnce     = limit{"login_once", "near network and account", "the same, so that each account counts once", []allowance{{1, time.Hour}}}
 	limitPassword = limit{"password", "user", "wrong passwords given while logged in", []allowance{
 		{5, 30 * time.Second}, {15, 10 * time.Minute}, {40, 2 * time.Hour}}}
-	limitSignup  = limit{"signup", "network", "accounts asked for, with an invitation or without", []allowance{{50, time.Minute}, {1000, 6 * time.Second}}}
-	limitMails   = limit{"mail_network", "network", "links asked for", []allowance{{50, time.Minute}, {1000, 6 * time.Second}}}
-	limitLinks   = limit{"link", "network", "links from mails used", []allowance{{100, 10 * time.Second}, {2000, time.Second}}}
-	limitMailbox = limit{"mail_address", "mail address", "mails that strangers caused", []allowance{{5, 15 * time.Minute}}}
-	limitRefresh = limit{"refresh", "session, at each node", "refreshes", []allowance{{60, time.Second}}}
+	limitSignup    = limit{"signup", "network", "accounts asked for, with an invitation or without", []allowance{{50, time.Minute}, {1000, 6 * time.Second}}}
+	limitMails     = limit{"mail_network", "network", "links asked for", []allowance{{50, time.Minute}, {1000, 6 * time.Second}}}
+	limitLinks     = limit{"link", "network", "links from mails used", []allowance{{100, 10 * time.Second}, {2000, time.Second}}}
+	limitMailbox   = limit{"mail_address", "mail address", "mails that strangers caused", []allowance{{5, 15 * time.Minute}}}
+	limitChallenge = limit{"challenge", "challenge", "tries", []allowance{{5, challengeLife}}}
+	limitFactor    = limit{"factor", "user", "codes tried", []allowance{{10, 5 * time.Minute}}}
+	limitRefresh   = limit{"refresh", "session, at each node", "refreshes", []allowance{{60, time.Second}}}
 )
 
 // limits are all of them.
 var limits = []limit{
 	limitAccount, limitDevice, limitNetwork, limitDistinct, limitOnce, limitPassword,
-	limitSignup, limitMails, limitLinks, limitMailbox, limitRefresh,
+	limitSignup, limitMails, limitLinks, limitMailbox, limitChallenge, limitFactor, limitRefresh,
 }
 
 // Quota is the limit that refused something.

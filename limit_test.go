@@ -359,6 +359,17 @@ func TestCredentialStuffingFromManyNetworksIsNoticed(t *testing.T) {
 	})
 }
 
+func TestAFewAccountsThatFailOftenAreNoStuffing(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		for n := range 60 {
+			checkErr(t, r.guess(t, r.Service, fmt.Sprintf("user%d@example.com", n%12), wrongPass, stranger(1)), bitjang.ErrInvalidCredentials)
+		}
+		if n := r.Stats().Stuffing; n != 0 {
+			t.Errorf("got %d notices of sixty failures at twelve accounts, want none", n)
+		}
+	})
+}
+
 func TestAnOfficeThatMistypesIsNoStuffing(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		for n := range 150 { // in a quarter of an hour, behind one address

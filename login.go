@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -37,18 +38,27 @@ func (s *Service) Login(ctx context.Context, in LoginInput) (Tokens, error) {
 	return s.admitUser(ctx, u, in.Caller, "pwd")
 }
 
-// admitUser opens a session for a user who has shown who they are, by a method
-// of RFC 8176.
+// admitUser opens a session for a user who has shown who they are by a method of
+// RFC 8176, unless a second factor is needed.
 func (s *Service) admitUser(ctx context.Context, u User, from Caller, method string) (Tokens, error) {
+	from.Device = from.Device.bounded()
+	if err := s.demandFactor(ctx, &u, from, method); err != nil {
+		return Tokens{}, err
+	}
+	return s.enter(ctx, u, from, proof{words: []string{method}})
+}
+
+// enter opens a session for a user who has shown all that is needed.
+func (s *Service) enter(ctx context.Context, u User, from Caller, p proof) (Tokens, error) {
 	u, err := s.keepAccount(ctx, u, from)
 	if err != nil {
 		return Tokens{}, err
 	}
-	sess, t, err := s.openSession(ctx, u, from, method)
+	sess, t, err := s.openSession(ctx, u, from, p)
 	if err != nil {
 		return Tokens{}, err
 	}
-	s.record(ctx, happened(EventLogin, &sess, from, method))
+	s.record(ctx, happened(EventLogin, &sess, from, strings.Join(p.words, " ")))
 	s.noteNewDevice(ctx, &u, &sess, from)
 	if err := s.makeRoom(ctx, &sess, from); err != nil {
 		return Tokens{}, err
@@ -119,7 +129,7 @@ func (s *Service) remind(ctx context.Context, u *User, from Caller) {
 
 // openSession saves a new session and then looks at the user again: a change
 // of password or a lock that came between the check and the save must win.
-func (s *Service) openSession(ctx context.Context, u User, from Caller, method string) (Session, refreshToken, error) {
+func (s *Service) openSession(ctx context.Context, u User, from Caller, p proof) (Session, refreshToken, error) {
 	now := s.clock()
 	t := firstToken(NewSessionID(u.ID))
 	sess := Session{
@@ -127,9 +137,10 @@ func (s *Service) openSession(ctx context.Context, u User, from Caller, method s
 		Rotation:  Rotation{Nonce: t.nonce, ConfirmedAt: now},
 		CreatedAt: now, LastSeenAt: now,
 		IdleExpiresAt: now.Add(s.cfg.RefreshTTL), ExpiresAt: now.Add(s.cfg.SessionTTL),
-		AuthTime: now, AMR: []string{method}, ACR: aal1, Roles: u.Roles,
+		Roles:  u.Roles,
 		Device: from.Device.bounded(), IP: from.IP,
 	}
+	sess.proved(p, now)
 	if err := s.sessions.InsertSession(ctx, sess); err != nil {
 		return Session{}, t, outage("save session", err)
 	}

@@ -27,6 +27,9 @@ const (
 	MailEmailChange     MailKind = "email_change"     // to the old address; Email: the new one; Link: yes, change it
 	MailEmailChangeNew  MailKind = "email_change_new" // to the new address; Link: this address is mine
 	MailEmailChanged    MailKind = "email_changed"    // to the old address; Email: the new one
+	MailFactorAdded     MailKind = "factor_added"     // Factor, Device, IP, At; Link: the account's security page
+	MailFactorRemoved   MailKind = "factor_removed"   // the same; Factor is "" after the operator took all of them
+	MailCode            MailKind = "code"             // Code, Device, IP, At: the code that a challenge asks for
 	MailDeletion        MailKind = "account_deletion" // At: when; Link: the login page, logging in keeps the account
 )
 
@@ -34,6 +37,7 @@ const (
 var MailKinds = []MailKind{
 	MailVerifyEmail, MailSignupRepeated, MailInvite, MailResetPassword, MailLoginLink, MailNewDevice,
 	MailSessionReuse, MailPasswordChanged, MailEmailChange, MailEmailChangeNew, MailEmailChanged, MailDeletion,
+	MailFactorAdded, MailFactorRemoved, MailCode,
 }
 
 // Mail is what a user is to be told. The Mailer finds the words.
@@ -49,6 +53,8 @@ type Mail struct {
 	Device    Device
 	IP        netip.Addr
 	Email     string
+	Factor    FactorKind
+	Code      Secret // zero if there is none
 }
 
 // Mailer delivers mails. Deliver is called in the background, again after an
@@ -72,6 +78,7 @@ const (
 type sealedMail struct {
 	Mail
 	Link string
+	Code string
 }
 
 // tell tells a user something. A mail that cannot be put away is logged: what
@@ -106,7 +113,7 @@ func (s *Service) send(ctx context.Context, m Mail) error {
 		return nil
 	}
 	m.ID = newUUID()
-	body, err := json.Marshal(sealedMail{m, m.Link.Reveal()})
+	body, err := json.Marshal(sealedMail{m, m.Link.Reveal(), m.Code.Reveal()})
 	if err != nil {
 		return fmt.Errorf("encode mail: %w", err)
 	}
@@ -197,6 +204,6 @@ func (s *Service) unseal(w WaitingMail) (Mail, error) {
 	if err := json.Unmarshal(body, &m); err != nil {
 		return Mail{}, fmt.Errorf("%w: %w", ErrUndeliverable, err)
 	}
-	m.Mail.Link = NewSecret(m.Link)
+	m.Mail.Link, m.Mail.Code = NewSecret(m.Link), NewSecret(m.Code)
 	return m.Mail, nil
 }

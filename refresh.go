@@ -95,7 +95,7 @@ func (s *Service) exchange(ctx context.Context, t refreshToken, from Caller, opi
 	}
 	s.counts[v].Add(1)
 	if err := s.report(ctx, &sess, v, from, now); err != nil {
-		return Tokens{}, err
+		return Tokens{}, s.withChallenge(ctx, err, &sess, t)
 	}
 	if !v.grants() {
 		// The session is alive and its token no good: somebody was faster.
@@ -120,13 +120,16 @@ func (s *Service) follow(sess *Session, v verdict, t refreshToken, from Caller, 
 	case v == verdictReplay:
 		s.punish(sess, EndedByReuse, now)
 		return true
+	case v == verdictDead && sess.holdExpired(now):
+		sess.end(now, EndedByHold)
+		return true
 	}
 	return false
 }
 
 func (s *Service) punish(sess *Session, why EndReason, now time.Time) {
 	if s.cfg.OnReuse == HoldOnReuse {
-		sess.HeldAt, sess.HeldFor = now, string(why)
+		s.hold(sess, string(why), now)
 		return
 	}
 	sess.end(now, why)
@@ -146,6 +149,9 @@ func (s *Service) report(ctx context.Context, sess *Session, v verdict, from Cal
 	case verdictSuperseded:
 		return ErrSuperseded
 	case verdictDead:
+		if sess.EndReason == EndedByHold && sess.EndedAt.Equal(now) {
+			s.record(ctx, happened(EventSessionEnded, sess, from, string(EndedByHold)))
+		}
 		return sess.refusal(now)
 	case verdictReplay, verdictElsewhere:
 		s.log.Warn("refresh token reuse", "session", sess.ID.String(), "user", sess.UserID, "ip", from.IP, "verdict", v.String())

@@ -22,6 +22,7 @@ type Service struct {
 	log      *slog.Logger
 	now      func() time.Time
 	users    UserStore
+	factors  FactorStore
 	sessions SessionStore
 	events   EventStore
 	keys     KeyStore
@@ -63,7 +64,7 @@ func New(cfg Config) (*Service, error) {
 	params := cfg.passwordParams()
 	s := &Service{
 		cfg: cfg, log: cfg.Logger, now: cfg.Now, ring: ring,
-		users: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store, mails: cfg.Store,
+		users: cfg.Store, factors: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store, mails: cfg.Store,
 		mailDue: make(chan struct{}, 1),
 		pool:    passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
 		decoyHash: passhash.Decoy(params),
@@ -94,11 +95,12 @@ type Policy struct {
 	Mail          bool // whether mails are sent
 	DeletionGrace time.Duration
 	MinPassword   int // characters
+	Passkeys      bool
 }
 
 // Policy returns the rules for accounts.
 func (s *Service) Policy() Policy {
-	return Policy{s.cfg.Signup, s.cfg.VerifyEmail, s.cfg.Mailer != nil, s.cfg.DeletionGrace, minPassword}
+	return Policy{s.cfg.Signup, s.cfg.VerifyEmail, s.cfg.Mailer != nil, s.cfg.DeletionGrace, minPassword, s.cfg.Passkeys != nil}
 }
 
 // Now is the time that the service's decisions go by.

@@ -97,6 +97,7 @@ const (
 	EndedByLimit     EndReason = "session_limit"           // a newer login took the last place
 	EndedByReplaced  EndReason = "replaced"                // a new login on the same device
 	EndedByDisabled  EndReason = "user_disabled"           // the account was disabled
+	EndedByHold      EndReason = "hold_expired"            // it was on hold and nobody proved who they are
 )
 
 // Rotation is what the server remembers of a session's refresh tokens: one
@@ -204,6 +205,9 @@ func (s *Session) refusal(now time.Time) error {
 	case stateEnded:
 		return revokedFor(s.EndReason)
 	case stateExpired:
+		if !s.HeldAt.IsZero() {
+			return revokedFor(EndedByHold)
+		}
 		return ErrSessionExpired
 	case stateHeld:
 		return ErrStepUpRequired

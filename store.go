@@ -24,6 +24,7 @@ var (
 // gone. Every call honours its context.
 type Store interface {
 	UserStore
+	FactorStore
 	SessionStore
 	EventStore
 	KeyStore
@@ -185,7 +186,8 @@ type UserStore interface {
 	UpdateUser(ctx context.Context, u User) error // compare-and-swap; ErrExists: Email is taken
 	// Users lists users in the order of their ids, after the given one.
 	Users(ctx context.Context, after string, limit int) ([]User, error)
-	// DeleteUsers removes at most limit users whose DeleteAt is set and before t.
+	// DeleteUsers removes at most limit users whose DeleteAt is set and before t,
+	// and with them their factors.
 	DeleteUsers(ctx context.Context, t time.Time, limit int) (removed int, err error)
 }
 

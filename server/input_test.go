@@ -20,6 +20,8 @@ var bodied = []string{
 	"PATCH /v1/me", "PATCH /v1/sessions/00000000-0000-4000-8000-000000000000", "POST /v1/password",
 	"POST /v1/password/forgot", "POST /v1/password/reset", "POST /v1/login/link", "POST /v1/login/link/use",
 	"POST /v1/email", "POST /v1/email/confirm", "POST /v1/email/verify", "POST /v1/me/delete",
+	"POST /v1/login/verify", "POST /v1/login/code", "POST /v1/login/passkey", "POST /v1/step-up",
+	"POST /v1/factors/totp/confirm", "POST /v1/factors/passkey/confirm", "PATCH /v1/factors/x",
 }
 
 func TestBodiesThatAreNotJSON(t *testing.T) {
@@ -61,6 +63,8 @@ func TestMembersOfTheWrongType(t *testing.T) {
 		"PATCH /v1/me": {"name"}, "PATCH /v1/sessions/" + tk.session: {"name"}, "POST /v1/password": {"current_password", "new_password", "refresh_token"},
 		"POST /v1/password/forgot": {"email"}, "POST /v1/password/reset": {"token", "password"}, "POST /v1/login/link": {"email"}, "POST /v1/login/link/use": {"token", "transport"},
 		"POST /v1/email": {"email", "password"}, "POST /v1/email/confirm": {"token"}, "POST /v1/email/verify": {"token"}, "POST /v1/me/delete": {"password"},
+		"POST /v1/login/verify": {"challenge", "factor", "code", "refresh_token"}, "POST /v1/login/code": {"challenge"}, "POST /v1/step-up": {"acr"},
+		"POST /v1/factors/totp/confirm": {"setup", "code", "name"}, "PATCH /v1/factors/x": {"name"},
 	} {
 		method, path, _ := strings.Cut(route, " ")
 		for _, member := range members {

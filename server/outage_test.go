@@ -16,7 +16,11 @@ import (
 
 func TestAStoreThatIsDownLogsNobodyOut(t *testing.T) {
 	t.Parallel()
-	r, _ := mailRig(t)
+	r, _ := mailRig(t, func(s *setup) { s.OnReuse, s.Passkeys = bitjang.HoldOnReuse, relyingParty() })
+	stolen := r.login()
+	r.refresh(r.refresh(stolen.refresh).tokens().refresh)
+	r.clock.advance(time.Minute)
+	challenge := r.refresh(stolen.refresh).want(403, "step_up_required").text("challenge")
 	tk := r.login()
 	confirmed := r.refresh(tk.refresh).tokens() // presenting this one is the usual case, tk the unusual
 	for _, tt := range []struct {
@@ -53,6 +57,17 @@ func TestAStoreThatIsDownLogsNobodyOut(t *testing.T) {
 		{"POST /v1/email/verify/send", nil, []mod{bearer(tk.access)}},
 		{"POST /v1/sessions/" + tk.session + "/disown", nil, []mod{bearer(tk.access)}},
 		{"POST /v1/me/delete", object{"password": password}, []mod{bearer(tk.access)}},
+		{"POST /v1/login/verify", object{"challenge": challenge, "factor": "email", "code": "000000"}, nil},
+		{"POST /v1/login/code", object{"challenge": challenge}, nil},
+		{"POST /v1/step-up", object{"max_age": 0}, []mod{bearer(tk.access)}},
+		{"GET /v1/factors", nil, []mod{bearer(tk.access)}},
+		{"POST /v1/factors/totp/begin", nil, []mod{bearer(tk.access)}},
+		{"POST /v1/factors/totp/confirm", object{}, []mod{bearer(tk.access)}},
+		{"POST /v1/factors/passkey/begin", nil, []mod{bearer(tk.access)}},
+		{"POST /v1/factors/passkey/confirm", object{}, []mod{bearer(tk.access)}},
+		{"POST /v1/recovery-codes", nil, []mod{bearer(tk.access)}},
+		{"PATCH /v1/factors/x", object{"name": "x"}, []mod{bearer(tk.access)}},
+		{"DELETE /v1/factors/x", nil, []mod{bearer(tk.access)}},
 		{"GET /v1/me/export", nil, []mod{bearer(tk.access)}},
 		{"GET /forward-auth", nil, []mod{tk.asCookies()}},
 		{"GET /forward-auth", nil, []mod{tokens{refresh: confirmed.refresh}.asCookies()}},

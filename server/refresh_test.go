@@ -151,9 +151,14 @@ func TestAHeldSessionSaysWhereToGoAndHowToEndIt(t *testing.T) {
 		r.do("POST", "/v1/email", object{"email": carol, "password": password}, bearer(now.access)), r.do("POST", "/v1/email/verify/send", nil, bearer(now.access)),
 		r.do("POST", "/v1/me/delete", object{"password": password}, bearer(now.access)), r.do("GET", "/v1/me/export", nil, bearer(now.access)),
 		r.do("POST", "/v1/sessions/"+now.session+"/disown", nil, bearer(now.access)),
+		r.do("POST", "/v1/step-up", object{}, bearer(now.access)), r.do("GET", "/v1/factors", nil, bearer(now.access)),
+		r.do("POST", "/v1/factors/totp/begin", nil, bearer(now.access)), r.do("POST", "/v1/factors/passkey/begin", nil, bearer(now.access)),
+		r.do("POST", "/v1/factors/totp/confirm", object{}, bearer(now.access)), r.do("POST", "/v1/factors/passkey/confirm", object{}, bearer(now.access)),
+		r.do("POST", "/v1/recovery-codes", nil, bearer(now.access)),
+		r.do("PATCH", "/v1/factors/x", object{}, bearer(now.access)), r.do("DELETE", "/v1/factors/x", nil, bearer(now.access)),
 	} {
 		a.want(403, "step_up_required")
-		if got := a.text("step_up_url"); got != "https://app.example.com/in" {
+		if got := a.text("step_up_url"); got != "https://id.example.com/login/step-up" || !strings.HasPrefix(a.text("challenge"), "bjc_") {
 			t.Errorf("got step_up_url %q", got)
 		}
 	}
@@ -192,6 +197,8 @@ func authenticated(session string) []string {
 		"GET /v1/me", "PATCH /v1/me", "GET /v1/sessions", "PATCH /v1/sessions/" + session, "DELETE /v1/sessions/" + session,
 		"GET /v1/activity", "POST /v1/logout-all", "POST /v1/password", "GET /forward-auth",
 		"POST /v1/sessions/" + session + "/disown", "GET /v1/me/export", "POST /v1/me/delete", "POST /v1/email", "POST /v1/email/verify/send",
+		"POST /v1/step-up", "GET /v1/factors", "POST /v1/factors/totp/begin", "POST /v1/factors/totp/confirm", "POST /v1/factors/passkey/begin",
+		"POST /v1/factors/passkey/confirm", "POST /v1/recovery-codes", "PATCH /v1/factors/x", "DELETE /v1/factors/x",
 	}
 }
 
@@ -216,7 +223,7 @@ func TestAccessTokensOfSessionsThatAreNoMore(t *testing.T) {
 		r.clock.advance(time.Minute)
 		r.do("GET", "/v1/me", nil, bearer(tk.access)).want(200) // the third of the four cases
 		r.clock.advance(time.Minute)
-		r.do("GET", "/v1/me", nil, bearer(tk.access)).want(401) // it never outlives the session
+		wantRefusedEverywhere(t, r, tk.access, "session_expired") // it never outlives the session
 		r.clock.advance(time.Minute)
 		wantRefusedEverywhere(t, r, tk.access, "access_token_invalid")
 	})
@@ -227,7 +234,7 @@ func TestAccessTokensOfSessionsThatAreNoMore(t *testing.T) {
 		r.clock.advance(2 * time.Second)
 		r.refresh(old.refresh).want(403, "step_up_required")
 		r.clock.advance(time.Minute)
-		wantRefusedEverywhere(t, r, now.access, "session_expired")
+		wantRefusedEverywhere(t, r, now.access, "session_revoked")
 	})
 	t.Run("a session that was swept", func(t *testing.T) {
 		r := newUserRig(t, long)

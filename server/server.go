@@ -58,7 +58,7 @@ func New(svc *bitjang.Service, opt Options) (http.Handler, error) {
 		return nil, fmt.Errorf("server: %w", errors.Join(errs...))
 	}
 	edge := newEdge(svc, opt)
-	endpoints := &api.API{Service: svc, Edge: edge, LoginURL: opt.LoginURL, Places: opt.Places.Of}
+	endpoints := &api.API{Service: svc, Edge: edge, LoginURL: opt.LoginURL, StepUpURL: stepUpURL(svc, opt), Places: opt.Places.Of}
 	people, err := newPages(svc, edge, endpoints, opt)
 	if err != nil {
 		return nil, fmt.Errorf("server: %w", err)
@@ -68,6 +68,15 @@ func New(svc *bitjang.Service, opt Options) (http.Handler, error) {
 		mux.Handle(rt.pattern, edge.Handle(guarded(rt, protection, people)))
 	}
 	return withCORS(opt.CORSOrigins, orNotFound(mux, edge, people)), nil
+}
+
+// stepUpURL is where a browser proves more; without pages that is the
+// application's business.
+func stepUpURL(svc *bitjang.Service, opt Options) string {
+	if opt.NoPages {
+		return opt.LoginURL
+	}
+	return svc.Issuer() + "/login/step-up"
 }
 
 // guarded puts before a handler what its audience needs. Pages trust no other

@@ -28,6 +28,7 @@ type config struct {
 	brandCSS        string
 	templates       string // folder
 	geoip           []string
+	noPasskeys      bool
 	logLevel        slog.Level
 	logJSON         bool
 	shutdownTimeout time.Duration
@@ -99,6 +100,16 @@ var settings = []setting{
 		set: choice(func(c *config, v string) { c.service.OnRollback = bitjang.OnRollback(v) }, "accept", "deny")},
 	{name: "renewal", preset: "on", doc: "whether a valid access token renews an expired refresh token of the same device", field: "NoRenewal",
 		set: onOff(func(c *config, on bool) { c.service.NoRenewal = !on })},
+	{name: "require-factor", doc: "roles (comma separated) whose users log in with a second factor only; * for everybody", field: "RequireFactor",
+		set: func(c *config, text string) error { c.service.RequireFactor = list(text); return nil }},
+	{name: "remember-device", preset: "720h", doc: "how long a device may do without a second factor if its user asks for that; 0: never", field: "RememberDevice",
+		set: rememberDevice},
+	{name: "hold-ttl", preset: "24h", doc: "how long a session on hold waits for its user", field: "HoldTTL",
+		set: duration(func(c *config) *time.Duration { return &c.service.HoldTTL })},
+	{name: "mail-code", preset: "on", doc: "whether a code by mail proves who somebody is who has nothing better", field: "NoMailCode",
+		set: onOff(func(c *config, on bool) { c.service.NoMailCode = !on })},
+	{name: "passkeys", preset: "on", doc: "whether there are passkeys; they work under the issuer's host name only", field: "Passkeys",
+		set: onOff(func(c *config, on bool) { c.noPasskeys = !on })},
 	{name: "signup", preset: "open", doc: "who makes accounts: open (anybody), invite (see bitjang user invite) or closed (the operator)", field: "Signup",
 		set: choice(func(c *config, v string) { c.service.Signup = bitjang.SignupPolicy(v) }, "open", "invite", "closed")},
 	{name: "signup-domains", doc: "mail domains (comma separated) whose addresses may sign up; any unless given", field: "SignupDomains",

@@ -246,3 +246,12 @@ func list(text string) []string {
 	}
 	return words
 }
+
+// rememberDevice is a duration, and 0 for never.
+func rememberDevice(c *config, text string) error {
+	if text == "0" {
+		c.service.RememberDevice = -1
+		return nil
+	}
+	return duration(func(c *config) *time.Duration { return &c.service.RememberDevice })(c, text)
+}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/bitjang/bitjang/passkey"
 	"github.com/bitjang/bitjang/server"
 )
 
@@ -51,7 +52,7 @@ func forPeople(c *config) error {
 		c.server.Places, err = server.OpenPlaces(c.geoip...) // until the process ends
 		errs = append(errs, settingError("geoip", err))
 	}
-	errs = append(errs, mailing(c))
+	errs = append(errs, mailing(c), passkeys(c))
 	return errors.Join(errs...)
 }
 
@@ -86,6 +87,22 @@ func mailing(c *config) error {
 		c.service.Mailer, c.server.Mailbox = box, box
 	}
 	return err
+}
+
+// passkeys lets people have some, unless the issuer is a bare address, under
+// which browsers make none.
+func passkeys(c *config) error {
+	if c.noPasskeys {
+		return nil
+	}
+	rp, err := passkey.New(c.service.Issuer, c.server.Theme.Name)
+	if errors.Is(err, passkey.ErrNoName) {
+		return nil
+	}
+	if err == nil {
+		c.service.Passkeys = rp
+	}
+	return settingError("passkeys", err)
 }
 
 // sendsMail tells whether mails go anywhere.

@@ -14,7 +14,7 @@ import (
 
 func (p *program) userCommand() *cobra.Command {
 	return group("user", "Add, invite, list, lock and unlock users, set passwords",
-		p.userAddCommand(), p.userInviteCommand(), p.userListCommand(), p.userDisableCommand(), p.userEnableCommand(), p.userUnlockCommand(), p.userPasswdCommand())
+		p.userAddCommand(), p.userInviteCommand(), p.userListCommand(), p.userDisableCommand(), p.userEnableCommand(), p.userUnlockCommand(), p.userFactorsCommand(), p.userPasswdCommand())
 }
 
 func (p *program) userAddCommand() *cobra.Command {
@@ -225,6 +225,31 @@ func (p *program) userEnableCommand() *cobra.Command {
 			fmt.Fprintf(p.out, "%s may log in again.\n", u.Email)
 			return nil
 		})
+}
+
+func (p *program) userFactorsCommand() *cobra.Command {
+	var reset bool
+	cmd := p.changeUserCommand("factors", "List a user's second factors, or take all of them away",
+		func(ctx context.Context, svc *bitjang.Service, u bitjang.User) error {
+			if reset {
+				n, err := svc.ResetFactors(ctx, u.ID)
+				if err == nil {
+					fmt.Fprintf(p.out, "%s has lost %d factors and logs in with the password alone.\n", u.Email, n)
+				}
+				return err
+			}
+			list, err := svc.Factors(ctx, u.ID)
+			if err != nil {
+				return err
+			}
+			t := newTable(p.out, "ID", "KIND", "NAME", "CREATED", "USED")
+			for _, f := range list {
+				t.row(f.ID, string(f.Kind), f.Name, short(f.CreatedAt), short(f.UsedAt))
+			}
+			return t.Flush()
+		})
+	cmd.Flags().BoolVar(&reset, "reset", false, "take all of them away, for a user who has lost them")
+	return cmd
 }
 
 func (p *program) userUnlockCommand() *cobra.Command {

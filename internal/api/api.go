@@ -14,9 +14,10 @@ import (
 
 // API has one method per endpoint.
 type API struct {
-	Service  *bitjang.Service
-	Edge     *web.Edge
-	LoginURL string // where a browser goes to log in
+	Service   *bitjang.Service
+	Edge      *web.Edge
+	LoginURL  string // where a browser goes to log in
+	StepUpURL string // where a browser goes to prove more
 	// Places names the place of an address in a language, "" if it does not know.
 	Places func(addr netip.Addr, language string) string
 }
@@ -33,6 +34,7 @@ type tokenResponse struct {
 	RefreshToken     string    `json:"refresh_token,omitempty"`
 	RefreshExpiresIn int64     `json:"refresh_expires_in"`
 	SessionID        string    `json:"session_id"`
+	RememberToken    string    `json:"remember_token,omitempty"`
 	User             *userBody `json:"user,omitempty"`
 }
 
@@ -51,8 +53,9 @@ func answerTokens(w http.ResponseWriter, t bitjang.Tokens, asCookies bool) error
 	web.NoStore(w)
 	if asCookies {
 		web.SetTokens(w, t)
+		web.SetRemembered(w, t)
 	} else {
-		body.AccessToken, body.RefreshToken = t.Access.Reveal(), t.Refresh.Reveal()
+		body.AccessToken, body.RefreshToken, body.RememberToken = t.Access.Reveal(), t.Refresh.Reveal(), t.Remembered.Reveal()
 	}
 	return web.WriteJSON(w, http.StatusOK, body)
 }

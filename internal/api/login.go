@@ -2,6 +2,7 @@ package api
 
 import (
 	"crypto/rand"
+	"errors"
 	"net/http"
 
 	"github.com/bitjang/bitjang"
@@ -53,6 +54,7 @@ func (a *API) Login(w http.ResponseWriter, r *http.Request) error {
 		Password   string `json:"password"`
 		Transport  string `json:"transport"`
 		Device     device `json:"device"`
+		Remember   string `json:"remember_token"`
 	}
 	if err := web.ReadJSON(r, &in); err != nil {
 		return err
@@ -65,7 +67,13 @@ func (a *API) Login(w http.ResponseWriter, r *http.Request) error {
 	if asCookies && from.Device.ID == "" {
 		from.Device.ID = rand.Text()
 	}
+	if in.Remember != "" {
+		from.Remembered = bitjang.NewSecret(in.Remember)
+	}
 	t, err := a.Service.Login(r.Context(), bitjang.LoginInput{Identifier: in.Identifier, Password: bitjang.NewSecret(in.Password), Caller: from})
+	if errors.Is(err, bitjang.ErrFactorRequired) && asCookies {
+		web.SetDevice(w, from.Device.ID) // the challenge is for this device
+	}
 	if err != nil {
 		return err
 	}
@@ -106,10 +114,10 @@ func (a *API) Refresh(w http.ResponseWriter, r *http.Request) error {
 // withStepUp adds where to go to a refusal that wants step-up.
 func (a *API) withStepUp(err error) error {
 	p := web.ProblemOf(err)
-	if p.Code != bitjang.ErrStepUpRequired.Reason {
+	if p.Code != bitjang.ErrStepUpRequired.Reason && p.Code != bitjang.ErrProveAgain.Reason {
 		return err
 	}
-	p.StepUpURL = a.LoginURL
+	p.StepUpURL = a.StepUpURL
 	return p
 }
 

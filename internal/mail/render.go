@@ -177,8 +177,12 @@ func facts(p *i18n.Printer, m bitjang.Mail) (rows []fact) {
 			add("new_email", email)
 		}
 	}
+	if !m.Code.IsZero() {
+		add("code", m.Code.Reveal())
+	}
 	switch m.Kind {
-	case bitjang.MailNewDevice, bitjang.MailSessionReuse, bitjang.MailPasswordChanged, bitjang.MailEmailChanged:
+	case bitjang.MailNewDevice, bitjang.MailSessionReuse, bitjang.MailPasswordChanged, bitjang.MailEmailChanged,
+		bitjang.MailFactorAdded, bitjang.MailFactorRemoved, bitjang.MailCode:
 		add("device", device(p, m.Device.Label()))
 		if m.IP.IsValid() {
 			// A zone may hold anything, and is nobody else's business.

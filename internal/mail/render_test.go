@@ -49,7 +49,8 @@ func full(kind bitjang.MailKind, language string) bitjang.Mail {
 	switch kind {
 	case bitjang.MailInvite:
 		m.Name = ""
-	case bitjang.MailSignupRepeated, bitjang.MailSessionReuse, bitjang.MailPasswordChanged, bitjang.MailDeletion, bitjang.MailEmailChanged:
+	case bitjang.MailSignupRepeated, bitjang.MailSessionReuse, bitjang.MailPasswordChanged, bitjang.MailDeletion, bitjang.MailEmailChanged,
+		bitjang.MailFactorAdded, bitjang.MailFactorRemoved, bitjang.MailCode:
 		m.ExpiresAt = time.Time{}
 	}
 	switch kind {
@@ -61,10 +62,13 @@ func full(kind bitjang.MailKind, language string) bitjang.Mail {
 		m.At = time.Date(2026, 12, 7, 9, 30, 0, 0, time.UTC)
 	}
 	switch kind {
+	case bitjang.MailCode:
+		m.Code = bitjang.NewSecret("042137")
+		fallthrough
 	case bitjang.MailEmailChanged:
 		m.Link = bitjang.Secret{}
 		fallthrough
-	case bitjang.MailNewDevice, bitjang.MailSessionReuse, bitjang.MailPasswordChanged:
+	case bitjang.MailNewDevice, bitjang.MailSessionReuse, bitjang.MailPasswordChanged, bitjang.MailFactorAdded, bitjang.MailFactorRemoved:
 		// Korea's clock; mails speak UTC.
 		m.At = time.Date(2026, 11, 23, 23, 5, 0, 0, time.FixedZone("KST", 9*60*60))
 		m.Device, m.IP = bitjang.Device{UserAgent: firefox}, netip.MustParseAddr("203.0.113.7")
@@ -122,7 +126,7 @@ func TestEveryKindHasItsWords(t *testing.T) {
 	}
 	for _, kind := range bitjang.MailKinds {
 		parts := []string{"subject", "heading", "text", "note", "button"}
-		if kind == bitjang.MailEmailChanged { // has no link
+		if kind == bitjang.MailEmailChanged || kind == bitjang.MailCode { // have no link
 			parts = parts[:4]
 		}
 		for _, part := range parts {

@@ -1,7 +1,9 @@
 package pages
 
 import (
+	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/bitjang/bitjang"
@@ -29,17 +31,24 @@ func (p *Pages) member(w http.ResponseWriter, r *http.Request, then func(bitjang
 		u, err = p.Service.User(r.Context(), who.Session.UserID)
 	}
 	if err != nil {
+		if errors.Is(err, bitjang.ErrStepUpRequired) {
+			return p.ask(w, r, err, backOf(r))
+		}
 		code := bitjang.AsError(err).Code
 		if code != bitjang.Unauthenticated && code != bitjang.NotFound {
 			return err
 		}
-		back := home
-		if r.Method == http.MethodGet || r.Method == http.MethodHead {
-			back = r.URL.RequestURI()
-		}
-		return goTo(w, r, local("/login", "return_to", back))
+		return goTo(w, r, local("/login", "return_to", backOf(r)))
 	}
 	return then(who, u)
+}
+
+// backOf is where a request was going, if it can be made again.
+func backOf(r *http.Request) string {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return r.URL.RequestURI()
+	}
+	return home
 }
 
 // Home is GET /.
@@ -85,16 +94,28 @@ type securityPage struct {
 	NewEmail string
 	Mail     bool
 	Form     string // which form the problem is about
+	Factors  []bitjang.Factor
+	Strong   bool // there is a factor to lose, so recovery codes are of use
+	Passkeys bool // whether there can be any
 }
 
-func (p *Pages) securityPage(u bitjang.User) *securityPage {
-	return &securityPage{frame: frame{SignedIn: true}, Email: u.Email, Mail: p.Service.Policy().Mail}
+func (p *Pages) securityPage(r *http.Request, u bitjang.User) (*securityPage, error) {
+	rules := p.Service.Policy()
+	v := &securityPage{frame: frame{SignedIn: true}, Email: u.Email, Mail: rules.Mail, Passkeys: rules.Passkeys}
+	var err error
+	v.Factors, err = p.Service.Factors(r.Context(), u.ID)
+	v.Strong = slices.ContainsFunc(v.Factors, func(f bitjang.Factor) bool { return f.Kind != bitjang.FactorRecovery })
+	return v, err
 }
 
 // Security is GET /account/security.
 func (p *Pages) Security(w http.ResponseWriter, r *http.Request) error {
 	return p.member(w, r, func(_ bitjang.Admission, u bitjang.User) error {
-		return p.show(w, r, http.StatusOK, "security", p.securityPage(u))
+		v, err := p.securityPage(r, u)
+		if err != nil {
+			return err
+		}
+		return p.show(w, r, http.StatusOK, "security", v)
 	})
 }
 
@@ -103,15 +124,15 @@ func (p *Pages) Security(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) ChangePassword(w http.ResponseWriter, r *http.Request) error {
 	return p.member(w, r, func(who bitjang.Admission, u bitjang.User) error {
 		in := bitjang.ChangePasswordInput{
-			Identity: who.Identity, Refresh: p.Edge.AdmitInput(r).Refresh, Caller: p.caller(r),
+			Identity: who.Identity, Refresh: p.newest(r, who), Caller: p.caller(r),
 			Current: bitjang.NewSecret(r.PostFormValue("current_password")), New: bitjang.NewSecret(r.PostFormValue("password")),
-		}
-		if who.Tokens != nil {
-			in.Refresh = who.Tokens.Refresh
 		}
 		t, err := p.Service.ChangePassword(r.Context(), in)
 		if err != nil {
-			v := p.securityPage(u)
+			v, failure := p.securityPage(r, u)
+			if failure != nil {
+				return failure
+			}
 			v.Form = "password"
 			return p.again(w, r, err, "security", v)
 		}
@@ -124,9 +145,12 @@ func (p *Pages) ChangePassword(w http.ResponseWriter, r *http.Request) error {
 // ChangeEmail is POST /account/email.
 func (p *Pages) ChangeEmail(w http.ResponseWriter, r *http.Request) error {
 	return p.member(w, r, func(_ bitjang.Admission, u bitjang.User) error {
-		v := p.securityPage(u)
+		v, err := p.securityPage(r, u)
+		if err != nil {
+			return err
+		}
 		v.Form, v.NewEmail = "email", r.PostFormValue("email")
-		err := p.Service.ChangeEmail(r.Context(), bitjang.ChangeEmailInput{
+		err = p.Service.ChangeEmail(r.Context(), bitjang.ChangeEmailInput{
 			UserID: u.ID, Email: v.NewEmail, Password: bitjang.NewSecret(r.PostFormValue("current_password")), Caller: p.caller(r),
 		})
 		if err != nil {

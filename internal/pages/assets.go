@@ -18,6 +18,9 @@ var ownStyle string
 //go:embed times.js
 var ownScript string
 
+//go:embed passkey.js
+var ownPasskeys string
+
 //go:embed icon.svg
 var ownIcon []byte
 
@@ -52,6 +55,7 @@ func (p *Pages) makeAssets() error {
 	style := ":root{--accent:" + color + ";--on-accent:" + ink + "}\n" + ownStyle
 	p.style = add("style.css", "text/css; charset=utf-8", append([]byte(style), p.Theme.CSS...))
 	p.script = add("times.js", "text/javascript; charset=utf-8", []byte(ownScript))
+	p.passkeys = add("passkey.js", "text/javascript; charset=utf-8", []byte(ownPasskeys))
 	p.icon = add("icon.svg", "image/svg+xml", ownIcon)
 	if len(p.Theme.Logo) > 0 {
 		p.logo = add("logo", p.Theme.LogoType, p.Theme.Logo)

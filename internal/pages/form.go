@@ -17,6 +17,8 @@ func wrongField(code string) string {
 		return "email"
 	case code == "name_invalid":
 		return "name"
+	case code == "code_invalid":
+		return "code"
 	}
 	return ""
 }

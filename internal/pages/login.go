@@ -2,6 +2,7 @@ package pages
 
 import (
 	"crypto/rand"
+	"errors"
 	"net/http"
 	"time"
 
@@ -15,6 +16,9 @@ type loginPage struct {
 	ReturnTo string
 	Signup   bool
 	Mail     bool
+
+	Challenge string // of a login with a passkey alone
+	Options   string // for it, as JSON
 }
 
 func (p *Pages) loginPage(r *http.Request) *loginPage {
@@ -27,22 +31,23 @@ func (p *Pages) LoginForm(w http.ResponseWriter, r *http.Request) error {
 	if _, err := p.admit(w, r); err == nil {
 		return goTo(w, r, p.returnTarget(r.FormValue("return_to")))
 	}
-	return p.show(w, r, http.StatusOK, "login", p.loginPage(r))
+	return p.show(w, r, http.StatusOK, "login", p.withPasskeys(w, r, p.loginPage(r)))
 }
 
 // Login is POST /login. Whatever cookies come with it, the session is new.
 func (p *Pages) Login(w http.ResponseWriter, r *http.Request) error {
 	from := p.caller(r)
-	if from.Device.ID == "" {
-		from.Device.ID = rand.Text()
-	}
+	p.nameDevice(w, &from)
 	t, err := p.Service.Login(r.Context(), bitjang.LoginInput{
 		Identifier: r.PostFormValue("email"), Password: bitjang.NewSecret(r.PostFormValue("password")), Caller: from,
 	})
+	if errors.Is(err, bitjang.ErrFactorRequired) {
+		return p.ask(w, r, err, r.PostFormValue("return_to"))
+	}
 	if err != nil {
 		v := p.loginPage(r)
 		v.Email = r.PostFormValue("email")
-		return p.again(w, r, err, "login", v)
+		return p.again(w, r, err, "login", p.withPasskeys(w, r, v))
 	}
 	return p.enter(w, r, t, r.PostFormValue("return_to"))
 }
@@ -98,6 +103,9 @@ func (p *Pages) Link(w http.ResponseWriter, r *http.Request) error {
 	from := p.caller(r)
 	if token := bitjang.NewSecret(r.PostFormValue("token")); !token.IsZero() {
 		t, err := p.Service.LoginByLink(r.Context(), token, from)
+		if errors.Is(err, bitjang.ErrFactorRequired) {
+			return p.ask(w, r, err, "")
+		}
 		if err != nil {
 			return p.again(w, r, err, "link", &linkPage{})
 		}

@@ -57,6 +57,7 @@ type Pages struct {
 	assets    map[string]asset
 	style     string // names of assets
 	script    string
+	passkeys  string
 	icon      string
 	logo      string
 	policy    string // Content-Security-Policy
@@ -139,17 +140,19 @@ type page interface{ base() *frame }
 // frame is what the layout may use, and with it every template.
 type frame struct {
 	*i18n.Printer
-	Brand    string
-	Logo     string // path, may be empty
-	Style    string
-	Script   string
-	Icon     string
-	Path     string // of this page, for the language switch
-	SignedIn bool
-	Notice   string // what has just happened
-	Problem  string // what stands against the form
-	Field    string // the name of the input that it is about, if it is about one
-	Now      time.Time
+	Brand  string
+	Logo   string // path, may be empty
+	Style  string
+	Script string
+	// PasskeyScript is for the pages with a form that wants a passkey.
+	PasskeyScript string
+	Icon          string
+	Path          string // of this page, for the language switch
+	SignedIn      bool
+	Notice        string // what has just happened
+	Problem       string // what stands against the form
+	Field         string // the name of the input that it is about, if it is about one
+	Now           time.Time
 }
 
 func (f *frame) base() *frame { return f }
@@ -174,6 +177,7 @@ func (f *frame) Day(t time.Time) template.HTML {
 func (p *Pages) dress(f *frame, say *i18n.Printer) {
 	f.Printer, f.Brand = say, cmp.Or(p.Theme.Name, "Bitjang")
 	f.Logo, f.Style, f.Script, f.Icon = p.logo, p.style, p.script, p.icon
+	f.PasskeyScript = p.passkeys
 }
 
 const languageCookie = "__Host-bitjang_lang"
@@ -198,6 +202,7 @@ func (p *Pages) caller(r *http.Request) bitjang.Caller {
 var notices = []string{
 	"logged_out", "check_mail", "verified", "password_reset", "renamed", "session_ended", "others_ended", "disowned",
 	"password_changed", "profile_saved", "email_asked", "email_half", "email_changed", "verification_sent", "deleted",
+	"factor_added", "factor_removed",
 }
 
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name string, v page) error {
@@ -301,7 +306,7 @@ func (p *Pages) Fail(w http.ResponseWriter, r *http.Request, err error) error {
 	case problem.Code == bitjang.ErrSuperseded.Reason:
 		v.Again = true
 		w.Header().Set("Refresh", "1")
-	case problem.Status == http.StatusUnauthorized || problem.Code == bitjang.ErrStepUpRequired.Reason:
+	case problem.Status == http.StatusUnauthorized:
 		v.Login = true
 	}
 	if problem.Status == http.StatusTooManyRequests {

@@ -1,6 +1,9 @@
 package pages
 
-import "github.com/bitjang/bitjang/internal/web"
+import (
+	"github.com/bitjang/bitjang"
+	"github.com/bitjang/bitjang/internal/web"
+)
 
 // Route is a page and its handler.
 type Route struct {
@@ -14,6 +17,7 @@ func (p *Pages) Routes() []Route {
 		{"GET /{$}", p.Home},
 		{"GET /login", p.LoginForm}, {"POST /login", p.Login},
 		{"GET /login/link", p.LinkForm}, {"POST /login/link", p.Link},
+		{"GET /login/step-up", p.ProveForm}, {"POST /login/step-up", p.Prove}, {"POST /login/passkey", p.Prove}, {"POST /login/code", p.SendCode},
 		{"GET /logout", p.LogoutForm}, {"POST /logout", p.Logout},
 		{"GET /signup", p.SignupForm}, {"POST /signup", p.Signup},
 		{"GET /account/verify-email", p.VerifyForm}, {"POST /account/verify-email", p.Verify},
@@ -28,6 +32,9 @@ func (p *Pages) Routes() []Route {
 		{"GET /account/sessions/{id}/not-me", p.DisownForm}, {"POST /account/sessions/{id}/not-me", p.Disown},
 		{"POST /account/sessions/end-others", p.EndOthers},
 		{"GET /account/security", p.Security}, {"POST /account/password", p.ChangePassword}, {"POST /account/email", p.ChangeEmail},
+		{"GET /account/factors/{kind}", p.SetupForm}, {"POST /account/factors/{kind}", p.Setup},
+		{"POST /account/factors/{id}/name", p.RenameFactor}, {"POST /account/factors/{id}/remove", p.RemoveFactor},
+		{"POST /account/recovery-codes", p.RecoveryCodes},
 		{"GET /account/profile", p.Profile}, {"POST /account/profile", p.SaveProfile},
 		{"POST /account/verify-email/resend", p.Resend},
 		{"GET /account/delete", p.DeleteForm}, {"POST /account/delete", p.Delete},
@@ -50,7 +57,7 @@ func samples() map[string][]page {
 	full := frame{SignedIn: true, Notice: "n", Problem: "p", Path: "/"}
 	return map[string][]page{
 		"problem":  {&problemPage{}, &problemPage{frame: full, Status: 1, Title: "t", Text: "t", Again: true}, &problemPage{Login: true}},
-		"login":    {&loginPage{}, &loginPage{frame: full, Email: "e", ReturnTo: "/", Signup: true, Mail: true}},
+		"login":    {&loginPage{}, &loginPage{frame: full, Email: "e", ReturnTo: "/", Signup: true, Mail: true, Challenge: "c", Options: "{}"}},
 		"link":     {&linkPage{}, &linkPage{frame: full, Token: "t"}, &linkPage{frame: full, Sent: true, Email: "e"}},
 		"signup":   {&signupPage{}, &signupPage{frame: full, Email: "e", Name: "n", Invite: "i", Closed: true}, &signupPage{Done: true, Mail: true}},
 		"forgot":   {&forgotPage{}, &forgotPage{frame: full, Email: "e", Sent: true}, &forgotPage{NoMail: true}},
@@ -58,9 +65,24 @@ func samples() map[string][]page {
 		"confirm":  {&confirmPage{}, &confirmPage{frame: full, Title: "t", Text: "t", Button: "b", Danger: true, Action: "/", Token: "t", Back: "/"}},
 		"account":  {&accountPage{}, &accountPage{frame: full, Name: "n", Email: "e", Verified: true, Devices: 2}},
 		"activity": {&activityPage{}, &activityPage{frame: full, Devices: []device{mine, some}, Events: []happening{{Text: "t", Session: "s", Device: "d", IP: "i"}}, Older: 7}},
-		"security": {&securityPage{}, &securityPage{frame: full, Email: "e", NewEmail: "n", Mail: true, Form: "email"}, &securityPage{frame: full, Form: "password"}},
+		"security": {&securityPage{}, &securityPage{frame: full, Email: "e", NewEmail: "n", Mail: true, Form: "email", Factors: []bitjang.Factor{{ID: "i", Kind: bitjang.FactorTOTP, Name: "n"}, {ID: "j", Kind: bitjang.FactorRecovery, Counter: 3}}, Strong: true, Passkeys: true}, &securityPage{frame: full, Form: "password"}},
 		"profile":  {&profilePage{}, &profilePage{frame: full, Name: "n"}},
+		"prove":    proofs(full),
+		"setup":    {&setupPage{Kind: bitjang.FactorTOTP}, &setupPage{frame: full, Kind: bitjang.FactorTOTP, Setup: "s", Secret: "s", QR: "<svg></svg>"}, &setupPage{frame: full, Kind: bitjang.FactorPasskey, Options: "{}"}},
+		"codes":    {&codesPage{}, &codesPage{frame: full, Codes: []string{"c"}}},
 		"delete":   {&deletePage{}, &deletePage{frame: full, Days: 14}},
 		"mails":    {&mailsPage{}, &mailsPage{frame: full, Mails: make([]mailLine, 1), Open: &mailLine{}}},
 	}
+}
+
+// proofs are samples of the page that asks for a proof, one for each factor.
+func proofs(full frame) []page {
+	list := []page{&provePage{Purpose: "login", Factor: bitjang.FactorTOTP}}
+	for _, kind := range []bitjang.FactorKind{bitjang.FactorTOTP, bitjang.FactorPasskey, bitjang.FactorRecovery, bitjang.FactorEmail, bitjang.FactorPassword} {
+		list = append(list, &provePage{
+			frame: full, Purpose: "hold", HeldFor: "refresh_token_reuse", Factors: []bitjang.FactorKind{bitjang.FactorTOTP, kind}, Factor: kind,
+			Email: "e", CodeSent: true, Options: "{}", Secret: "s", QR: "<svg></svg>", Days: 30, ReturnTo: "/",
+		})
+	}
+	return list
 }

@@ -113,7 +113,8 @@ func (e *Edge) Caller(r *http.Request) bitjang.Caller {
 			UserAgent: r.UserAgent(),
 			Hints:     clientHints(r.Header),
 		},
-		Language: r.Header.Get("Accept-Language"),
+		Remembered: bitjang.NewSecret(cookie(r, rememberedCookie)),
+		Language:   r.Header.Get("Accept-Language"),
 	}
 }
 

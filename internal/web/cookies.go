@@ -15,6 +15,9 @@ const (
 	AccessCookie  = "__Host-bitjang_at"
 	RefreshCookie = "__Host-bitjang_rt"
 	deviceCookie  = "__Host-bitjang_device"
+
+	challengeCookie  = "__Host-bitjang_challenge"
+	rememberedCookie = "__Host-bitjang_remembered"
 )
 
 // deviceCookieAge is as long as browsers keep a cookie.
@@ -69,6 +72,29 @@ func DeviceCookie(r *http.Request) string {
 		return ""
 	}
 	return id
+}
+
+// SetRemembered lets a browser do without a second factor for a while.
+func SetRemembered(w http.ResponseWriter, t bitjang.Tokens) {
+	if !t.Remembered.IsZero() {
+		http.SetCookie(w, hostCookie(rememberedCookie, t.Remembered.Reveal(), t.RememberedUntil.Sub(t.IssuedAt)))
+	}
+}
+
+// SetChallenge keeps a challenge for the page that answers it: not in its
+// address, where it would be in the history.
+func SetChallenge(w http.ResponseWriter, c bitjang.Challenge, now time.Time) {
+	http.SetCookie(w, hostCookie(challengeCookie, c.Token.Reveal(), c.ExpiresAt.Sub(now)))
+}
+
+// ClearChallenge takes it away once it is answered.
+func ClearChallenge(w http.ResponseWriter) {
+	http.SetCookie(w, hostCookie(challengeCookie, "", -time.Second))
+}
+
+// ChallengeToken is the browser's challenge.
+func ChallengeToken(r *http.Request) bitjang.Secret {
+	return bitjang.NewSecret(cookie(r, challengeCookie))
 }
 
 func cookie(r *http.Request, name string) string {

@@ -23,10 +23,23 @@ type Problem struct {
 	SessionEnd string `json:"session_end,omitempty"`
 	// StepUpURL says where to go when step-up is required.
 	StepUpURL string `json:"step_up_url,omitempty"`
+	// What proves more, where that is asked for.
+	Challenge string               `json:"challenge,omitempty"`
+	Factors   []bitjang.FactorKind `json:"factors,omitempty"`
+	Passkey   json.RawMessage      `json:"passkey,omitempty"`  // for navigator.credentials.get
+	Setup     *SetupBody           `json:"setup,omitempty"`    // of the factor that the user must have
+	Email     string               `json:"email,omitempty"`    // where a code would go, in part
+	HeldFor   string               `json:"held_for,omitempty"` // why the session is on hold
 
 	RetryAfter time.Duration `json:"-"`
 	Quota      bitjang.Quota `json:"-"`
 	Allow      string        `json:"-"`
+}
+
+// SetupBody is what an authenticator app needs to know.
+type SetupBody struct {
+	Secret string `json:"secret"`
+	URI    string `json:"uri"`
 }
 
 // Error makes a Problem an error, so that the edge can refuse on its own.
@@ -57,7 +70,14 @@ func ProblemOf(err error) *Problem {
 		return p
 	}
 	e := bitjang.AsError(err)
-	return &Problem{Status: statuses[e.Code], Code: e.Reason, Detail: e.Message, SessionEnd: string(e.SessionEnd), RetryAfter: e.RetryAfter, Quota: e.Quota}
+	p := &Problem{Status: statuses[e.Code], Code: e.Reason, Detail: e.Message, SessionEnd: string(e.SessionEnd), RetryAfter: e.RetryAfter, Quota: e.Quota}
+	if c := e.Challenge; c != nil {
+		p.Challenge, p.Factors, p.Passkey, p.Email, p.HeldFor = c.Token.Reveal(), c.Factors, c.Passkey, c.Email, c.HeldFor
+		if c.Setup != nil {
+			p.Setup = &SetupBody{c.Setup.Secret.Reveal(), c.Setup.URI.Reveal()}
+		}
+	}
+	return p
 }
 
 // fail writes an error and logs it, once.

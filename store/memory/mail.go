@@ -22,6 +22,7 @@ func (s *Store) DeleteUsers(ctx context.Context, t time.Time, limit int) (int, e
 	for id, u := range s.users {
 		if removed < limit && !u.DeleteAt.IsZero() && u.DeleteAt.Before(t) {
 			delete(s.users, id)
+			maps.DeleteFunc(s.factors, func(_ string, f bitjang.Factor) bool { return f.UserID == id })
 			removed++
 		}
 	}

@@ -50,9 +50,15 @@ func (s *Store) Users(ctx context.Context, after string, limit int) ([]bitjang.U
 	return all(ctx, s, s.stmts.users, scanUser, after, limit)
 }
 
-// DeleteUsers implements bitjang.UserStore.
+// DeleteUsers implements bitjang.UserStore. The factors go with
+// them, chosen by the same order.
 func (s *Store) DeleteUsers(ctx context.Context, t time.Time, limit int) (int, error) {
-	return s.change(ctx, s.stmts.deleteUsers, millis(t), limit)
+	return together(ctx, s, func(ctx context.Context, u unit) (int, error) {
+		if _, err := u.exec(ctx, s.stmts.deleteFactorsOf, millis(t), limit); err != nil {
+			return 0, err
+		}
+		return u.exec(ctx, s.stmts.deleteUsers, millis(t), limit)
+	})
 }
 
 func scanEvent(r row) (e bitjang.Event, err error) {

@@ -19,6 +19,7 @@ type statements struct {
 	insertGrant, consumeGrant, grant, deleteGrants                                                   *sql.Stmt
 	insertLimit, spend, limit, deleteLimits                                                          *sql.Stmt
 	insertUser, user, userByEmail, updateUser, users, deleteUsers                                    *sql.Stmt
+	insertFactor, factors, updateFactor, deleteFactor, deleteFactorsOf                               *sql.Stmt
 	insertMail, dueMails, claimMail, postponeMail, deleteMail                                        *sql.Stmt
 	insertEvent, events, deleteEvents                                                                *sql.Stmt
 	insertKey, keys, updateKey, deleteKey                                                            *sql.Stmt
@@ -71,6 +72,7 @@ func (st *statements) reading() []text {
 		{&st.user, `SELECT ` + userColumns + ` FROM users WHERE id = ?`},
 		{&st.userByEmail, `SELECT ` + userColumns + ` FROM users WHERE email = ?`},
 		{&st.users, `SELECT ` + userColumns + ` FROM users WHERE id > ? ORDER BY id LIMIT ?`},
+		{&st.factors, `SELECT ` + factorColumns + ` FROM factors WHERE user_id = ? ORDER BY created_at, id`},
 		{&st.dueMails, `SELECT ` + mailColumns + ` FROM mails WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`},
 		{&st.events, `SELECT id, at, type, user_id, session_id, ip, user_agent, reason, count FROM events
 			WHERE user_id = ? AND id < ? ORDER BY id DESC LIMIT ?`},
@@ -80,6 +82,9 @@ func (st *statements) reading() []text {
 
 // deadSince is Session.DeadSince in SQL.
 const deadSince = `CASE WHEN ended_at <> 0 THEN ended_at WHEN idle_expires_at < expires_at THEN idle_expires_at ELSE expires_at END`
+
+// dueUsers are the users to delete, the same ones for whatever goes with them.
+const dueUsers = `SELECT id FROM (SELECT id FROM users WHERE delete_at > 0 AND delete_at < ? ORDER BY delete_at, id LIMIT ?) AS due`
 
 // emptied is when a bucket is empty, seen from now.
 const emptied = `CASE WHEN empty_at > ? THEN empty_at ELSE ? END`
@@ -121,7 +126,12 @@ func (st *statements) writing(d *dialect) []text {
 		{&st.insertUser, insertInto("users", userColumns) + d.ignore},
 		{&st.updateUser, `UPDATE users SET email = ?, name = ?, password_hash = ?, roles = ?, updated_at = ?, disabled_at = ?, password_version = ?,
 			email_verified_at = ?, language = ?, delete_at = ?, version = version + 1 WHERE id = ? AND version = ?`},
-		{&st.deleteUsers, d.deleteIn("users", "id", `SELECT id FROM (SELECT id FROM users WHERE delete_at > 0 AND delete_at < ? ORDER BY delete_at LIMIT ?) AS due`)},
+		{&st.deleteUsers, d.deleteIn("users", "id", `SELECT id FROM (SELECT id FROM users WHERE delete_at > 0 AND delete_at < ? ORDER BY delete_at, id LIMIT ?) AS due`)},
+
+		{&st.insertFactor, insertInto("factors", factorColumns) + d.ignore},
+		{&st.updateFactor, `UPDATE factors SET name = ?, sealed = ?, counter = ?, used_at = ?, version = version + 1 WHERE id = ? AND version = ?`},
+		{&st.deleteFactor, `DELETE FROM factors WHERE user_id = ? AND id = ?`},
+		{&st.deleteFactorsOf, d.deleteIn("factors", "user_id", `SELECT id AS user_id FROM (`+dueUsers+`) AS owners`)},
 
 		{&st.insertMail, insertInto("mails", mailColumns) + d.ignore},
 		{&st.claimMail, `UPDATE mails SET due_at = ?, attempts = attempts + 1 WHERE id = ? AND due_at = ? AND attempts = ?`},
