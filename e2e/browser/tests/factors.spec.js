@@ -1,0 +1,141 @@
+import { createHmac } from 'node:crypto'
+import { expect, test } from '../harness/fixtures.js'
+
+// An authenticator app, by RFC 6238.
+function codeOf(secret, ahead = 0) {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
+  const bits = [...secret.replaceAll(' ', '')].map((c) => alphabet.indexOf(c).toString(2).padStart(5, '0')).join('')
+  const key = Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)))
+  const counter = Buffer.alloc(8)
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + ahead))
+  const sum = createHmac('sha1', key).update(counter).digest()
+  const from = sum[19] & 15
+  return String((sum.readUInt32BE(from) & 0x7fffffff) % 1_000_000).padStart(6, '0')
+}
+
+// A virtual authenticator that answers at once, as a finger would.
+async function authenticator(page) {
+  const cdp = await page.context().newCDPSession(page)
+  await cdp.send('WebAuthn.enable', { enableUI: false })
+  await cdp.send('WebAuthn.addVirtualAuthenticator', {
+    options: {
+      protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true,
+      automaticPresenceSimulation: true,
+    },
+  })
+  return cdp
+}
+
+async function submit(page, visitor) {
+  await page.goto('/login')
+  await visitor.typeLogin()
+}
+
+// The last code is not accepted again, so the next login uses the next one.
+async function addApp(page, visitor) {
+  await page.goto('/account/security')
+  await page.locator('a[href="/account/factors/totp"]').click()
+  const secret = await page.locator('.setup code').innerText()
+  await page.locator('#code').fill(codeOf(secret, -1))
+  await page.locator('#name').fill('My phone')
+  await visitor.button('setup.button').click()
+  await visitor.notice('factor_added')
+  return secret
+}
+
+test('an authenticator app, and a recovery code when it is gone', async ({ page, visitor, person, t }) => {
+  const minji = visitor(page, person)
+  await minji.signUpAndVerify()
+  await minji.logIn()
+  const secret = await addApp(page, minji)
+  await expect(page.getByText('My phone')).toBeVisible()
+  await minji.button('factor.codes').click()
+  await minji.title('codes.title')
+  const codes = await page.locator('.codes code').allInnerTexts()
+  expect(codes).toHaveLength(10)
+  await minji.logOut()
+
+  await submit(page, minji)
+  await minji.title('prove.title.login')
+  await page.locator('#code').fill('000000')
+  await minji.button('prove.button').click()
+  await expect(page.getByRole('alert')).toHaveText(t('error.code_invalid'))
+  await page.locator('#code').fill(codeOf(secret))
+  await minji.button('prove.button').click()
+  await minji.isIn()
+  await minji.logOut()
+
+  await submit(page, minji)
+  await page.getByRole('link', { name: t('prove.other.recovery_code') }).click()
+  await page.locator('#code').fill(codes[4].toUpperCase())
+  await minji.button('prove.button').click()
+  await minji.isIn()
+})
+
+test('a passkey as the second factor, and alone', async ({ page, visitor, person, t }) => {
+  await authenticator(page)
+  const minji = visitor(page, person)
+  await minji.signUpAndVerify()
+  await minji.logIn()
+  await page.goto('/account/security')
+  await page.locator('a[href="/account/factors/passkey"]').click()
+  await minji.title('setup.title.passkey')
+  await minji.button('setup.passkey').click()
+  await minji.notice('factor_added')
+  await expect(page.locator('.factors')).toContainText(t('factor.passkey'))
+  await minji.logOut()
+
+  // Nobody types anything: the browser offers the passkey, or the button asks for it.
+  await page.goto('/login')
+  const button = page.getByRole('button', { name: t('login.passkey') })
+  await Promise.race([page.waitForURL('/account'), button.click({ timeout: 5_000 }).catch(() => {})])
+  await minji.isIn()
+  await minji.logOut()
+})
+
+test('a browser that is remembered logs in without the app, and still needs it to change anything', async ({ page, visitor, person }) => {
+  const minji = visitor(page, person)
+  await minji.signUpAndVerify()
+  await minji.logIn()
+  const secret = await addApp(page, minji)
+  await minji.logOut()
+  await submit(page, minji)
+  await page.locator('#code').fill(codeOf(secret))
+  await page.getByRole('checkbox').check()
+  await minji.button('prove.button').click()
+  await minji.isIn()
+  await minji.logOut()
+  await submit(page, minji) // this browser is remembered
+  await minji.isIn()
+  await page.goto('/account/factors/totp') // but that is no proof for changing factors
+  await minji.title('prove.title.step_up')
+})
+
+test.describe('a session on hold', () => {
+  test.use({ settings: { BITJANG_ON_REUSE: 'hold', BITJANG_ROTATION_GRACE: '1s', BITJANG_ACCESS_TTL: '1s' } })
+
+  test('asks its owner in plain words, and goes on', async ({ page, context, visitor, person, mail, t, bitjang }) => {
+    const minji = visitor(page, person)
+    await minji.signUpAndVerify()
+    await minji.logIn()
+    const stolen = (await context.cookies()).filter((c) => c.name === '__Host-bitjang_rt')[0].value
+    for (let i = 0; i < 3; i++) {
+      await page.waitForTimeout(1_500)
+      await page.goto('/account/activity')
+    }
+    const theft = await fetch(`${bitjang.url}/v1/refresh`, {
+      method: 'POST', headers: { 'content-type': 'application/json', 'user-agent': 'curl/8' }, body: JSON.stringify({ refresh_token: stolen }),
+    })
+    expect(theft.status).toBe(403)
+    await page.waitForTimeout(1_200)
+    await page.goto('/account/profile')
+    await minji.title('prove.title.hold')
+    await expect(page.locator('main')).toContainText(t('held.refresh_token_reuse'))
+    const since = mail.mark()
+    await minji.button('prove.send').click()
+    const letter = await minji.mailed('code', since)
+    await page.locator('#code').fill(letter.text.match(/\b\d{6}\b/)[0])
+    await minji.button('prove.button').click()
+    await minji.title('profile.title')
+  })
+})
