@@ -110,6 +110,7 @@ func (s *Service) moveOn(ctx context.Context, id Identity, presented Secret, fro
 		parent.session = sess.ID
 		t = parent.child()
 		sess.moveOn(t, now)
+		sess.adopt(from)
 		sess.AuthTime, sess.LastSeenAt, sess.IdleExpiresAt = now, now, now.Add(s.cfg.RefreshTTL)
 		return true
 	})

@@ -49,7 +49,9 @@ func (s *Service) admitUser(ctx context.Context, u User, from Caller, method str
 		return Tokens{}, err
 	}
 	s.record(ctx, happened(EventLogin, &sess, from, method))
-	s.noteNewDevice(ctx, &u, &sess, from)
+	if err := s.judgeLogin(ctx, &u, &sess, from); err != nil {
+		return Tokens{}, err
+	}
 	if err := s.makeRoom(ctx, &sess, from); err != nil {
 		return Tokens{}, err
 	}
