@@ -291,6 +291,22 @@ func parseRiskDetail(detail string) (signals []Signal) {
 	return signals
 }
 
+// PlainSignals are those that say something to people: what the others only
+// repeat in other words is left out.
+func PlainSignals(signals []Signal) []Signal {
+	quiet := []string{signalIP, signalNetwork, signalUnproven, signalFirstTime}
+	var plain []Signal
+	for _, s := range signals {
+		if !slices.Contains(quiet, s.Name) {
+			plain = append(plain, s)
+		}
+	}
+	if len(plain) == 0 {
+		return signals
+	}
+	return plain
+}
+
 // Place is roughly where an address is.
 type Place struct {
 	Country string // ISO 3166-1, "KR"; "" if unknown

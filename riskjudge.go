@@ -137,9 +137,10 @@ func (s *Session) freeze(v verdict, t refreshToken, d *decision, now, idle time.
 
 const (
 	// Signals that come with every refresh, as of a phone between two networks,
-	// are told a few times and then once a day.
-	riskTellings  = 3
-	riskTellAgain = day
+	// are told a few times and then once a day; those that mean nothing, once a week.
+	riskTellings   = 3
+	riskTellAgain  = day
+	riskAllowAgain = 7 * day
 	// riskMails is how many mails about risk a user gets at once, and then one
 	// each riskMailRefill.
 	riskMails      = 5
@@ -163,7 +164,11 @@ func (s *Service) tellRisk(ctx context.Context, sess *Session, d decision, from 
 		if d.observed != d.action {
 			e.Reason = "observed_" + string(d.observed)
 		}
-		if !s.seldom(ctx, "risk "+sess.ID.String()+" "+e.Reason, riskTellAgain, riskTellings) {
+		again := riskTellAgain
+		if e.Reason == string(RiskAllow) {
+			again = riskAllowAgain
+		}
+		if !s.seldom(ctx, "risk "+sess.ID.String()+" "+e.Reason, again, riskTellings) {
 			return
 		}
 	}
