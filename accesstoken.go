@@ -116,12 +116,15 @@ func (s *Service) Authenticate(ctx context.Context, access Secret) (Identity, er
 	if err != nil {
 		return Identity{}, ErrAccessToken.because(err)
 	}
-	if gone, ok := s.Revoked(id); ok && gone.State == RevocationEnded {
+	gone, ok := s.Revoked(id)
+	if ok && gone.State == RevocationEnded {
 		return Identity{}, revokedFor(EndReason(gone.Reason)) // no need to ask, and true in an outage too
 	}
 	sess, err := s.sessions.Session(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		return Identity{}, ErrSessionUnknown
+	} else if err != nil && ok {
+		return Identity{}, ErrStepUpRequired // held, as far as anybody can tell; the store alone knows of a lift at once
 	} else if err != nil {
 		return Identity{}, outage("load session", err)
 	}

@@ -131,6 +131,7 @@ func (s *Service) moveAlong(ctx context.Context, m moving, from Caller, edit fun
 		parent.session = sess.ID
 		t = parent.child()
 		sess.moveOn(t, now)
+		sess.adopt(from)
 		sess.LastSeenAt, sess.IdleExpiresAt = now, now.Add(s.cfg.RefreshTTL)
 		return true
 	})

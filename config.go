@@ -34,6 +34,10 @@ type Config struct {
 	SessionLimit int        // live sessions per user, the longest unseen is ended beyond it; 0: no limit
 	OnReuse      OnReuse    // default RevokeOnReuse
 	OnRollback   OnRollback // default AcceptRollback
+	Risk         RiskMode   // default RiskOn; see docs/risk.md
+	RiskRules    []RiskRule // changes to DefaultRiskRules
+	HostingASNs  []uint32   // AS numbers of data centres, beside those that are built in
+	Places       Places     // where addresses are; default: unknown, and no signal speaks of it
 	NoRenewal    bool       // switches off the third of the four cases; see Service.Admit
 
 	Signup               SignupPolicy  // default SignupOpen
@@ -122,6 +126,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.RememberDevice, 30*day)
 	setDefault(&c.HoldTTL, day)
 	setDefault(&c.OnReuse, RevokeOnReuse)
+	setDefault(&c.Risk, RiskOn)
 	setDefault(&c.OnRollback, AcceptRollback)
 	setDefault(&c.Algorithm, "ES256")
 	setDefault(&c.KeyRotation, 30*day)
@@ -203,6 +208,17 @@ func (c Config) problems() error {
 	}
 	if c.OnReuse != RevokeOnReuse && c.OnReuse != HoldOnReuse {
 		bad("OnReuse: %q is neither revoke nor hold", c.OnReuse)
+	}
+	if !slices.Contains([]RiskMode{RiskOn, RiskObserve, RiskOff}, c.Risk) {
+		bad("Risk: %q is none of on, observe, off", c.Risk)
+	}
+	if len(c.RiskRules) > maxRiskRules {
+		bad("RiskRules: %d are more than %d", len(c.RiskRules), maxRiskRules)
+	}
+	for _, r := range c.RiskRules {
+		if err := r.problem(); err != nil {
+			bad("RiskRules: %w", err)
+		}
 	}
 	if c.OnRollback != AcceptRollback && c.OnRollback != DenyRollback {
 		bad("OnRollback: %q is neither accept nor deny", c.OnRollback)

@@ -132,14 +132,6 @@ const justMade = time.Hour
 // noteNewDevice tells a user of a login from a device that the account has not
 // seen. It never stands in the login's way.
 func (s *Service) noteNewDevice(ctx context.Context, u *User, sess *Session, from Caller) {
-	history, err := s.listSessions(ctx, u.ID, func(sessionState) bool { return true })
-	if err != nil {
-		s.log.Error("devices not compared", "user", u.ID, "error", err)
-		return
-	}
-	if s.knownDevice(history, sess, u.CreatedAt) {
-		return
-	}
 	s.record(ctx, happened(EventNewDevice, sess, from, ""))
 	if s.cfg.Mailer == nil {
 		return
@@ -173,14 +165,8 @@ func (s *Service) knownDevice(history []Session, sess *Session, madeAt time.Time
 	return first && sess.CreatedAt.Before(madeAt.Add(justMade))
 }
 
-// sameNetwork compares the part of an address that stays the same at one
-// place: /24 of IPv4, /64 of IPv6.
+// sameNetwork compares networkOf two addresses.
 func sameNetwork(a, b netip.Addr) bool {
-	a, b = a.Unmap(), b.Unmap()
-	bits := 64
-	if a.Is4() {
-		bits = 24
-	}
-	p, err := a.Prefix(bits)
-	return err == nil && p.Contains(b)
+	p, err := networkOf(a)
+	return err == nil && p.Contains(b.Unmap())
 }

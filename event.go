@@ -35,6 +35,7 @@ const (
 	EventSessionEnded    EventType = "session_ended"
 	EventSessionsEnded   EventType = "sessions_ended"
 	EventSessionHeld     EventType = "session_held"
+	EventRisk            EventType = "risk" // something about a session's use had changed; Reason: the answer, Detail: the signals
 	EventRefreshReuse    EventType = "refresh_token_reuse"
 	EventRefreshRecover  EventType = "refresh_recovered" // a lost response was made good
 	EventRefreshAhead    EventType = "store_rollback"    // a token newer than the store came back
@@ -62,7 +63,10 @@ type Event struct {
 	UserAgent string
 	Reason    string // an EndReason or another stable word
 	Count     int    // how many sessions, for sessions_ended
+	Detail    string // facts in short, "country_changed=KR>US"; at most 512 bytes
 }
+
+const maxEventDetail = 512
 
 // maxPage bounds every listing.
 const maxPage = 100
@@ -89,6 +93,7 @@ func (s *Service) record(ctx context.Context, events ...Event) {
 	for i := range events {
 		events[i].At = s.clock()
 		events[i].UserAgent = clip(events[i].UserAgent, maxUserAgent)
+		events[i].Detail = clip(events[i].Detail, maxEventDetail)
 	}
 	// The caller may hang up; the fact stays a fact.
 	err := s.events.InsertEvents(context.WithoutCancel(ctx), events...)
@@ -97,7 +102,7 @@ func (s *Service) record(ctx context.Context, events ...Event) {
 	}
 	for _, e := range events {
 		s.log.Error("event not saved", "error", err, "type", e.Type, "user", e.UserID,
-			"session", e.SessionID.String(), "ip", e.IP, "user_agent", e.UserAgent, "reason", e.Reason, "count", e.Count)
+			"session", e.SessionID.String(), "ip", e.IP, "user_agent", e.UserAgent, "reason", e.Reason, "count", e.Count, "detail", e.Detail)
 	}
 }
 

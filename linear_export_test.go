@@ -11,8 +11,11 @@ func (s *Service) RefreshInOrder(sess Session, token Secret, from Caller, now ti
 		return sess, AsError(err).Reason
 	}
 	v := judge(&sess, t, now, from.Device, s.cfg.RotationGrace)
-	s.follow(&sess, v, t, from, now)
+	r := ruling{v, s.risk.ofRefresh(&sess, v, sess.LastSeenAt, from, now)}
+	s.follow(&sess, r, t, from, now)
 	switch {
+	case v.grants() && r.action.stops():
+		return sess, AsError(sess.refusal(now)).Reason
 	case v.grants():
 		return sess, ""
 	case v == verdictSuperseded:

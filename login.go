@@ -59,7 +59,9 @@ func (s *Service) enter(ctx context.Context, u User, from Caller, p proof) (Toke
 		return Tokens{}, err
 	}
 	s.record(ctx, happened(EventLogin, &sess, from, strings.Join(p.words, " ")))
-	s.noteNewDevice(ctx, &u, &sess, from)
+	if err := s.judgeLogin(ctx, &u, &sess, from); err != nil {
+		return Tokens{}, err
+	}
 	if err := s.makeRoom(ctx, &sess, from); err != nil {
 		return Tokens{}, err
 	}

@@ -23,6 +23,8 @@ const (
 	MailLoginLink       MailKind = "login_link"       // Link: log in, in the browser that asked
 	MailNewDevice       MailKind = "new_device"       // Device, IP, At; Link: this wasn't me
 	MailSessionReuse    MailKind = "session_reuse"    // a session ended because its refresh token came back; Device, IP, At; Link: the account
+	MailSessionHeld     MailKind = "session_held"     // a session is frozen; Signals, Device, IP, At; Link: the account
+	MailUnusual         MailKind = "unusual_use"      // a session was used in an unusual way; as above
 	MailPasswordChanged MailKind = "password_changed" // Device, IP, At; Link: choose a new password, for whoever did not do it
 	MailEmailChange     MailKind = "email_change"     // to the old address; Email: the new one; Link: yes, change it
 	MailEmailChangeNew  MailKind = "email_change_new" // to the new address; Link: this address is mine
@@ -36,7 +38,7 @@ const (
 // MailKinds are all of them.
 var MailKinds = []MailKind{
 	MailVerifyEmail, MailSignupRepeated, MailInvite, MailResetPassword, MailLoginLink, MailNewDevice,
-	MailSessionReuse, MailPasswordChanged, MailEmailChange, MailEmailChangeNew, MailEmailChanged, MailDeletion,
+	MailSessionReuse, MailSessionHeld, MailUnusual, MailPasswordChanged, MailEmailChange, MailEmailChangeNew, MailEmailChanged, MailDeletion,
 	MailFactorAdded, MailFactorRemoved, MailCode,
 }
 
@@ -54,7 +56,8 @@ type Mail struct {
 	IP        netip.Addr
 	Email     string
 	Factor    FactorKind
-	Code      Secret // zero if there is none
+	Code      Secret   // zero if there is none
+	Signals   []Signal // what was noticed
 }
 
 // Mailer delivers mails. Deliver is called in the background, again after an

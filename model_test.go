@@ -95,7 +95,7 @@ func realRules() rules {
 	svc := &Service{cfg: Config{OnReuse: RevokeOnReuse, OnRollback: AcceptRollback, RefreshTTL: time.Hour}}
 	return rules{
 		judge: func(s *Session, t refreshToken) verdict { return judge(s, t, modelNow, Device{}, modelGrace) },
-		apply: func(s *Session, v verdict, t refreshToken) { svc.follow(s, v, t, Caller{}, modelNow) },
+		apply: func(s *Session, v verdict, t refreshToken) { svc.follow(s, ruling{verdict: v}, t, Caller{}, modelNow) },
 		saw:   func(s *Session, generation uint32) { s.sawChild(generation, modelNow) },
 	}
 }

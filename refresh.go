@@ -61,7 +61,7 @@ func (s *Service) refresh(ctx context.Context, t refreshToken, from Caller) (Tok
 		switch {
 		case err == nil:
 			s.counts[verdictConfirm].Add(1)
-			return s.issue(s.noteCaller(ctx, sess, from), t.child(), now)
+			return s.grant(ctx, sess, t, from, now)
 		case !errors.Is(err, ErrConflict):
 			return Tokens{}, outage("confirm refresh", err)
 		}
@@ -80,11 +80,12 @@ func (s *Service) refreshUnusual(ctx context.Context, t refreshToken, from Calle
 // exchange gives a child for t if opinion, asked anew each time the session
 // has moved, finds that t deserves one.
 func (s *Service) exchange(ctx context.Context, t refreshToken, from Caller, opinion func(*Session, time.Time) verdict) (Tokens, error) {
-	var v verdict
+	var v ruling
 	now := s.clock()
 	sess, err := s.changeSession(ctx, t.session, func(sess *Session) bool {
 		now = s.clock()
-		v = opinion(sess, now)
+		v.verdict = opinion(sess, now)
+		v.decision = s.risk.ofRefresh(sess, v.verdict, sess.LastSeenAt, from, now)
 		return s.follow(sess, v, t, from, now)
 	})
 	if errors.Is(err, ErrNoSuchSession) {
@@ -93,7 +94,7 @@ func (s *Service) exchange(ctx context.Context, t refreshToken, from Caller, opi
 	} else if err != nil {
 		return Tokens{}, err
 	}
-	s.counts[v].Add(1)
+	s.counts[v.verdict].Add(1)
 	if err := s.report(ctx, &sess, v, from, now); err != nil {
 		return Tokens{}, s.withChallenge(ctx, err, &sess, t)
 	}
@@ -104,41 +105,45 @@ func (s *Service) exchange(ctx context.Context, t refreshToken, from Caller, opi
 	return s.issue(sess, t.child(), now)
 }
 
+// ruling is a verdict, and what the risk policy makes of one that gives tokens.
+type ruling struct {
+	verdict
+	decision
+}
+
 // follow carries a verdict and the policies into the record, and reports
 // whether it is to be saved.
-func (s *Service) follow(sess *Session, v verdict, t refreshToken, from Caller, now time.Time) bool {
+func (s *Service) follow(sess *Session, v ruling, t refreshToken, from Caller, now time.Time) bool {
 	switch {
-	case v == verdictAhead && s.cfg.OnRollback == DenyRollback:
+	case v.verdict == verdictAhead && s.cfg.OnRollback == DenyRollback:
 		return false
-	case sess.rotate(v, t, now):
+	case v.grants() && v.action.stops():
+		s.freeze(sess, v, t, now)
+		return true
+	case sess.rotate(v.verdict, t, now):
 		sess.LastSeenAt, sess.IdleExpiresAt = now, now.Add(s.cfg.RefreshTTL)
 		sess.noteCaller(from)
 		return true
-	case v == verdictElsewhere:
-		s.punish(sess, EndedByStranger, now)
+	case v.verdict == verdictElsewhere && v.action.stops():
+		s.stop(sess, v.action, EndedByStranger, now)
 		return true
-	case v == verdictReplay:
-		s.punish(sess, EndedByReuse, now)
+	case v.verdict == verdictElsewhere: // the risk policy is off, or only looks on
+		s.stop(sess, RiskAction(s.cfg.OnReuse), EndedByStranger, now)
 		return true
-	case v == verdictDead && sess.holdExpired(now):
+	case v.verdict == verdictReplay:
+		s.stop(sess, RiskAction(s.cfg.OnReuse), EndedByReuse, now)
+		return true
+	case v.verdict == verdictDead && sess.holdExpired(now):
 		sess.end(now, EndedByHold)
 		return true
 	}
 	return false
 }
 
-func (s *Service) punish(sess *Session, why EndReason, now time.Time) {
-	if s.cfg.OnReuse == HoldOnReuse {
-		s.hold(sess, string(why), now)
-		return
-	}
-	sess.end(now, why)
-}
-
 // report tells what happened, after it was saved, and returns the refusal if
 // there is one.
-func (s *Service) report(ctx context.Context, sess *Session, v verdict, from Caller, now time.Time) error {
-	switch v {
+func (s *Service) report(ctx context.Context, sess *Session, v ruling, from Caller, now time.Time) error {
+	switch v.verdict {
 	case verdictRecover:
 		s.record(ctx, happened(EventRefreshRecover, sess, from, ""))
 	case verdictAhead:
@@ -159,6 +164,7 @@ func (s *Service) report(ctx context.Context, sess *Session, v verdict, from Cal
 		if sess.EndedAt.IsZero() {
 			ended = happened(EventSessionHeld, sess, from, sess.HeldFor)
 		}
+		ended.Detail = riskDetail(v.signals)
 		s.record(ctx, happened(EventRefreshReuse, sess, from, v.String()), ended)
 		s.tellAbout(ctx, sess.UserID, from, Mail{Kind: MailSessionReuse, Link: NewSecret(s.cfg.Issuer + "/account/activity")})
 		if sess.EndedAt.IsZero() {
@@ -167,6 +173,10 @@ func (s *Service) report(ctx context.Context, sess *Session, v verdict, from Cal
 		e := *ErrTokenReused
 		e.SessionEnd = sess.EndReason
 		return &e
+	}
+	s.tellRisk(ctx, sess, v.decision, from)
+	if v.action.stops() {
+		return sess.refusal(now)
 	}
 	return nil
 }

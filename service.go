@@ -36,6 +36,7 @@ type Service struct {
 	params    passhash.Params
 	decoyHash string // costs an unknown user what a wrong password costs
 
+	risk    *risk
 	flights flights
 	counts  verdictCounts
 	revoked revoked
@@ -65,6 +66,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		cfg: cfg, log: cfg.Logger, now: cfg.Now, ring: ring,
 		users: cfg.Store, factors: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store, mails: cfg.Store,
+		risk:    newRisk(&cfg),
 		mailDue: make(chan struct{}, 1),
 		pool:    passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
 		decoyHash: passhash.Decoy(params),
@@ -227,6 +229,7 @@ func (s *Service) Ready(ctx context.Context) error {
 // Stats are counters since the start, for metrics.
 type Stats struct {
 	Refreshes                     map[string]int64 // by verdict
+	Risk                          map[string]int64 // refreshes and logins about which something had changed, by answer
 	PasswordRunning, PasswordWait int
 	Revoked                       int // sessions that the node knows to have ended or be held
 
@@ -237,7 +240,7 @@ type Stats struct {
 // Stats returns the counters.
 func (s *Service) Stats() Stats {
 	running, waiting := s.pool.Stats()
-	return Stats{Refreshes: s.counts.snapshot(), PasswordRunning: running, PasswordWait: waiting, Revoked: s.revoked.len(),
+	return Stats{Refreshes: s.counts.snapshot(), Risk: s.risk.snapshot(), PasswordRunning: running, PasswordWait: waiting, Revoked: s.revoked.len(),
 		Limited: s.limited.snapshot(), Stuffing: s.stuffing.Load()}
 }
 

@@ -93,6 +93,7 @@ const (
 	EndedByDeletion  EndReason = "account_deleted"         // the user deleted the account
 	EndedByPassword  EndReason = "password_changed"        // the password was changed elsewhere
 	EndedByReuse     EndReason = "refresh_token_reuse"     // an old refresh token came back: theft
+	EndedByRisk      EndReason = "risk"                    // the risk policy found its use too unusual
 	EndedByStranger  EndReason = "retry_from_other_device" // a refresh was repeated at once from another device
 	EndedByLimit     EndReason = "session_limit"           // a newer login took the last place
 	EndedByReplaced  EndReason = "replaced"                // a new login on the same device
@@ -123,6 +124,7 @@ type Session struct {
 
 	CreatedAt     time.Time
 	LastSeenAt    time.Time
+	SeenBeforeAt  time.Time // only from ConfirmSession: LastSeenAt before it
 	IdleExpiresAt time.Time // slides with each refresh
 	ExpiresAt     time.Time // never slides
 

@@ -150,7 +150,8 @@ type Spending struct {
 // expiries, its Generation is one less than this one, and its Nonce is this
 // Parent. Generations do not wrap around.
 // The effect: Rotation becomes (Generation, Nonce, Parent, Now, Now, zero),
-// LastSeenAt Now, IdleExpiresAt as given, Version + 1.
+// LastSeenAt Now, IdleExpiresAt as given, Version + 1. The session that is
+// returned tells LastSeenAt as it was, in SeenBeforeAt; no other call does.
 type Confirmation struct {
 	ID            SessionID
 	Generation    uint32

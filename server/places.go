@@ -9,11 +9,13 @@ import (
 
 	"github.com/oschwald/maxminddb-golang/v2"
 	"golang.org/x/text/language"
+
+	"github.com/bitjang/bitjang"
 )
 
 // Places tells where an address is, from databases in MaxMind's format: GeoLite2
-// City or Country, DB-IP and others. It is roughly right: shown to people beside
-// an address, it decides nothing.
+// City, Country and ASN, DB-IP and others. It is roughly right: shown to people
+// beside an address, and one of the signals of the risk policy (Config.Places).
 type Places struct{ readers []*maxminddb.Reader }
 
 // OpenPlaces opens databases. The error names every one that cannot be used.
@@ -81,4 +83,41 @@ func (p *Places) Of(addr netip.Addr, wishes string) string {
 		}
 	}
 	return ""
+}
+
+// factRecord is what risk looks at. Databases of countries, of cities and of
+// networks each know a part of it.
+type factRecord struct {
+	Country struct {
+		Code string `maxminddb:"iso_code"`
+	} `maxminddb:"country"`
+	Location struct {
+		Lat *float64 `maxminddb:"latitude"`
+		Lon *float64 `maxminddb:"longitude"`
+	} `maxminddb:"location"`
+	ASN uint32 `maxminddb:"autonomous_system_number"`
+	Org string `maxminddb:"autonomous_system_organization"`
+}
+
+// Locate implements bitjang.Places: what any of the databases knows.
+func (p *Places) Locate(addr netip.Addr) (place bitjang.Place, found bool) {
+	if p == nil || !addr.IsValid() {
+		return place, false
+	}
+	for _, r := range p.readers {
+		var rec factRecord
+		if err := r.Lookup(addr.Unmap()).Decode(&rec); err != nil {
+			continue // the next one may know
+		}
+		if place.Country == "" {
+			place.Country = rec.Country.Code
+		}
+		if place.ASN == 0 {
+			place.ASN, place.ASNOrg = rec.ASN, rec.Org
+		}
+		if l := rec.Location; !place.Located && l.Lat != nil && l.Lon != nil {
+			place.Lat, place.Lon, place.Located = *l.Lat, *l.Lon, true
+		}
+	}
+	return place, place != bitjang.Place{}
 }

@@ -88,7 +88,7 @@ func TestPlacesAreShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer places.Close()
-	r := newUserRig(t, func(s *setup) { s.Places = places })
+	r := newUserRig(t, func(s *setup) { s.Options.Places = places })
 	tk := r.login() // httptest's callers are in 192.0.2.0/24
 	if a := r.do("GET", "/v1/sessions", nil, bearer(tk.access), header("Accept-Language", "ko")).want(200); !strings.Contains(string(a.Body), `"location":"서울, 대한민국"`) {
 		t.Errorf("got %s", a.Body)

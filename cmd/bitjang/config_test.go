@@ -217,6 +217,9 @@ BITJANG_SESSION_RETENTION 720h
 BITJANG_ROTATION_GRACE 30s
 BITJANG_SESSION_LIMIT 0
 BITJANG_ON_REUSE revoke
+BITJANG_RISK on
+BITJANG_RISK_POLICY
+BITJANG_RISK_HOSTING_ASNS
 BITJANG_STORE_ROLLBACK accept
 BITJANG_RENEWAL on
 BITJANG_REQUIRE_FACTOR
@@ -264,6 +267,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 		"session_retention: 9h\nsessions: redis://localhost\nsessions_also: database\n" +
 		"geoip: [a.mmdb, b.mmdb]\nsignup_domains: [example.com, example.org]\nverify_email: required\ndeletion_grace: 8h\nreturn_urls: https://app.example\npages: off\n" +
 		"smtp: smtp://mail.example\nmail_from: n@m.example\nbrand_name: Gate\nbrand_color: '#123456'\nbrand_logo: l.svg\nbrand_css: x.css\ntemplates: t\nrate_limits: off\n" +
+		"risk: observe\nrisk_policy: [country_changed=hold, 'kiosk:os_changed=allow']\nrisk_hosting_asns: [AS64500, 64501]\n" +
 		"database: sqlite:x.db\nmaster_key: " + strings.Repeat("ab", 32) + "\n"
 	if got := strings.Count(file, "\n"); got != len(settings) {
 		t.Fatalf("the file sets %d of %d settings", got, len(settings))
@@ -302,6 +306,7 @@ func fields(c *config) []any {
 		c.service.PasswordMemoryKiB, c.service.PasswordTime, c.service.PasswordWorkers,
 		len(c.server.TrustedProxies), c.server.CORSOrigins, c.server.LoginURL, c.server.ReturnURLs, c.server.NoPages, c.smtp, c.mailFrom,
 		c.server.Theme.Name, c.server.Theme.Color, c.brandLogo, c.brandCSS, c.templates, c.geoip,
+		c.service.Risk, c.service.RiskRules, c.service.HostingASNs,
 	}
 }
 

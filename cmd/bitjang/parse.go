@@ -236,6 +236,23 @@ func proxies(c *config, text string) error {
 	return nil
 }
 
+func riskRules(c *config, text string) (err error) {
+	c.service.RiskRules, err = bitjang.ParseRiskRules(text)
+	return err
+}
+
+// hostingASNs reads 16509 and AS16509.
+func hostingASNs(c *config, text string) error {
+	for _, t := range list(text) {
+		n, err := strconv.ParseUint(strings.TrimPrefix(strings.ToUpper(t), "AS"), 10, 32)
+		if err != nil || n == 0 {
+			return fmt.Errorf("%q is not an AS number like AS16509", t)
+		}
+		c.service.HostingASNs = append(c.service.HostingASNs, uint32(n))
+	}
+	return nil
+}
+
 // list reads words separated by commas.
 func list(text string) []string {
 	var words []string

@@ -51,6 +51,9 @@ func forPeople(c *config) error {
 		var err error
 		c.server.Places, err = server.OpenPlaces(c.geoip...) // until the process ends
 		errs = append(errs, settingError("geoip", err))
+		if err == nil {
+			c.service.Places = c.server.Places
+		}
 	}
 	errs = append(errs, mailing(c), passkeys(c))
 	return errors.Join(errs...)

@@ -2,7 +2,6 @@ package api
 
 import (
 	"crypto/rand"
-	"errors"
 	"net/http"
 
 	"github.com/bitjang/bitjang"
@@ -71,11 +70,11 @@ func (a *API) Login(w http.ResponseWriter, r *http.Request) error {
 		from.Remembered = bitjang.NewSecret(in.Remember)
 	}
 	t, err := a.Service.Login(r.Context(), bitjang.LoginInput{Identifier: in.Identifier, Password: bitjang.NewSecret(in.Password), Caller: from})
-	if errors.Is(err, bitjang.ErrFactorRequired) && asCookies {
+	if err != nil && bitjang.AsError(err).Challenge != nil && asCookies {
 		web.SetDevice(w, from.Device.ID) // the challenge is for this device
 	}
 	if err != nil {
-		return err
+		return a.withStepUp(err)
 	}
 	if asCookies {
 		web.SetDevice(w, t.Session.Device.ID)

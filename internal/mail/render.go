@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	texttemplate "text/template"
 
 	"github.com/bitjang/bitjang"
@@ -181,7 +182,7 @@ func facts(p *i18n.Printer, m bitjang.Mail) (rows []fact) {
 		add("code", m.Code.Reveal())
 	}
 	switch m.Kind {
-	case bitjang.MailNewDevice, bitjang.MailSessionReuse, bitjang.MailPasswordChanged, bitjang.MailEmailChanged,
+	case bitjang.MailNewDevice, bitjang.MailSessionReuse, bitjang.MailSessionHeld, bitjang.MailUnusual, bitjang.MailPasswordChanged, bitjang.MailEmailChanged,
 		bitjang.MailFactorAdded, bitjang.MailFactorRemoved, bitjang.MailCode:
 		add("device", device(p, m.Device.Label()))
 		if m.IP.IsValid() {
@@ -191,12 +192,25 @@ func facts(p *i18n.Printer, m bitjang.Mail) (rows []fact) {
 		if !m.At.IsZero() {
 			add("when", p.Time(m.At.UTC()))
 		}
+		if noticed := signals(p, m.Signals); noticed != "" {
+			add("noticed", noticed)
+		}
 	case bitjang.MailDeletion:
 		if !m.At.IsZero() {
 			add("deleted", p.Time(m.At.UTC()))
 		}
 	}
 	return rows
+}
+
+// signals are what was noticed, in words. Values that come from whoever sent the
+// request are not among them.
+func signals(p *i18n.Printer, list []bitjang.Signal) string {
+	var words []string
+	for _, s := range bitjang.PlainSignals(list) {
+		words = append(words, p.T("signal."+s.Name, "Value", strings.ReplaceAll(s.Value, ">", " → ")))
+	}
+	return strings.Join(words, ", ")
 }
 
 // device is a device in words. All of it comes from whoever sent the request.

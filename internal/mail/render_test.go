@@ -49,7 +49,7 @@ func full(kind bitjang.MailKind, language string) bitjang.Mail {
 	switch kind {
 	case bitjang.MailInvite:
 		m.Name = ""
-	case bitjang.MailSignupRepeated, bitjang.MailSessionReuse, bitjang.MailPasswordChanged, bitjang.MailDeletion, bitjang.MailEmailChanged,
+	case bitjang.MailSignupRepeated, bitjang.MailSessionReuse, bitjang.MailSessionHeld, bitjang.MailUnusual, bitjang.MailPasswordChanged, bitjang.MailDeletion, bitjang.MailEmailChanged,
 		bitjang.MailFactorAdded, bitjang.MailFactorRemoved, bitjang.MailCode:
 		m.ExpiresAt = time.Time{}
 	}
@@ -68,10 +68,13 @@ func full(kind bitjang.MailKind, language string) bitjang.Mail {
 	case bitjang.MailEmailChanged:
 		m.Link = bitjang.Secret{}
 		fallthrough
-	case bitjang.MailNewDevice, bitjang.MailSessionReuse, bitjang.MailPasswordChanged, bitjang.MailFactorAdded, bitjang.MailFactorRemoved:
+	case bitjang.MailNewDevice, bitjang.MailSessionReuse, bitjang.MailPasswordChanged, bitjang.MailFactorAdded, bitjang.MailFactorRemoved, bitjang.MailSessionHeld, bitjang.MailUnusual:
 		// Korea's clock; mails speak UTC.
 		m.At = time.Date(2026, 11, 23, 23, 5, 0, 0, time.FixedZone("KST", 9*60*60))
 		m.Device, m.IP = bitjang.Device{UserAgent: firefox}, netip.MustParseAddr("203.0.113.7")
+	}
+	if kind == bitjang.MailSessionHeld || kind == bitjang.MailUnusual {
+		m.Signals = []bitjang.Signal{{Name: "ip_changed", Value: "192.0.2.1>203.0.113.7"}, {Name: "country_changed", Value: "KR>US"}, {Name: "os_changed", Value: "evil.example>x"}}
 	}
 	return m
 }

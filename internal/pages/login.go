@@ -2,7 +2,6 @@ package pages
 
 import (
 	"crypto/rand"
-	"errors"
 	"net/http"
 	"time"
 
@@ -41,7 +40,7 @@ func (p *Pages) Login(w http.ResponseWriter, r *http.Request) error {
 	t, err := p.Service.Login(r.Context(), bitjang.LoginInput{
 		Identifier: r.PostFormValue("email"), Password: bitjang.NewSecret(r.PostFormValue("password")), Caller: from,
 	})
-	if errors.Is(err, bitjang.ErrFactorRequired) {
+	if asks(err) {
 		return p.ask(w, r, err, r.PostFormValue("return_to"))
 	}
 	if err != nil {
@@ -103,7 +102,7 @@ func (p *Pages) Link(w http.ResponseWriter, r *http.Request) error {
 	from := p.caller(r)
 	if token := bitjang.NewSecret(r.PostFormValue("token")); !token.IsZero() {
 		t, err := p.Service.LoginByLink(r.Context(), token, from)
-		if errors.Is(err, bitjang.ErrFactorRequired) {
+		if asks(err) {
 			return p.ask(w, r, err, "")
 		}
 		if err != nil {

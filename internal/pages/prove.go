@@ -52,6 +52,9 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request, err error, returnTo 
 	return goTo(w, r, local(askPath, "return_to", returnTo))
 }
 
+// asks says that an error comes with a challenge that would help.
+func asks(err error) bool { return err != nil && bitjang.AsError(err).Challenge != nil }
+
 // nameDevice gives the caller's browser an id, for what is bound to one.
 func (p *Pages) nameDevice(w http.ResponseWriter, from *bitjang.Caller) {
 	if from.Device.ID == "" {

@@ -98,9 +98,11 @@ func (s *Store) ConfirmSession(ctx context.Context, c bitjang.Confirmation) (bit
 		return bitjang.Session{}, bitjang.ErrConflict
 	}
 	sess.Rotation = bitjang.Rotation{Generation: c.Generation, Nonce: c.Nonce, Parent: c.Parent, ConfirmedAt: c.Now, ChildAt: c.Now}
+	seen := sess.LastSeenAt
 	sess.LastSeenAt, sess.IdleExpiresAt = c.Now, c.IdleExpiresAt
 	sess.Version++
 	s.sessions[c.ID] = sess
+	sess.SeenBeforeAt = seen
 	return cloneSession(sess), nil
 }
 
@@ -116,7 +118,7 @@ func (s *Store) UpdateSession(ctx context.Context, sess bitjang.Session, tell *b
 		return bitjang.ErrConflict
 	}
 	sess = cloneSession(sess)
-	sess.UserID, sess.CreatedAt = old.UserID, old.CreatedAt
+	sess.UserID, sess.CreatedAt, sess.SeenBeforeAt = old.UserID, old.CreatedAt, time.Time{}
 	sess.Version++
 	s.sessions[sess.ID] = sess
 	if tell != nil {

@@ -69,6 +69,7 @@ func (s *Store) ConfirmSession(ctx context.Context, c bitjang.Confirmation) (bit
 		return bitjang.Session{}, err
 	}
 	sess.Rotation = bitjang.Rotation{Generation: c.Generation, Nonce: c.Nonce, Parent: c.Parent, ConfirmedAt: c.Now, ChildAt: c.Now}
+	sess.SeenBeforeAt = sess.LastSeenAt // the script answers the record as it was
 	sess.LastSeenAt, sess.IdleExpiresAt = c.Now, c.IdleExpiresAt
 	sess.Version++
 	return sess, nil

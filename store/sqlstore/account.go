@@ -62,7 +62,7 @@ func (s *Store) DeleteUsers(ctx context.Context, t time.Time, limit int) (int, e
 }
 
 func scanEvent(r row) (e bitjang.Event, err error) {
-	err = r.Scan(&e.ID, timeCol{&e.At}, &e.Type, &e.UserID, fixedCol{e.SessionID[:]}, ipCol{&e.IP}, &e.UserAgent, &e.Reason, &e.Count)
+	err = r.Scan(&e.ID, timeCol{&e.At}, &e.Type, &e.UserID, fixedCol{e.SessionID[:]}, ipCol{&e.IP}, &e.UserAgent, &e.Reason, &e.Count, &e.Detail)
 	return e, err
 }
 
@@ -71,7 +71,7 @@ func (s *Store) InsertEvents(ctx context.Context, events ...bitjang.Event) error
 	insert := func(ctx context.Context, u unit) (int, error) {
 		for _, e := range events {
 			if _, err := u.exec(ctx, s.stmts.insertEvent, millis(e.At), string(e.Type), e.UserID, e.SessionID[:],
-				ipText(e.IP), e.UserAgent, e.Reason, e.Count); err != nil {
+				ipText(e.IP), e.UserAgent, e.Reason, e.Count, e.Detail); err != nil {
 				return 0, err
 			}
 		}

@@ -33,12 +33,13 @@ func mysqlDialect() *dialect {
 		// INSERT IGNORE would forgive every other mistake too.
 		ignore: " ON DUPLICATE KEY UPDATE id = id",
 		joins:  true,
+		// It assigns from left to right: seen_before_at must come first.
 		// The rows that a group has moved carry its number: nothing else tells
 		// them from those that another node has moved to the same token.
 		confirm: `UPDATE ` + mysqlGroup + ` SET
 			sessions.generation = c.generation, sessions.nonce = UNHEX(c.nonce), sessions.parent = UNHEX(c.parent),
 			confirmed_at = c.now, child_at = c.now, child_seen_at = 0,
-			last_seen_at = c.now, sessions.idle_expires_at = c.idle_expires_at, version = version + 1, batch = ?
+			seen_before_at = last_seen_at, last_seen_at = c.now, sessions.idle_expires_at = c.idle_expires_at, version = version + 1, batch = ?
 			WHERE sessions.generation = c.generation - 1 AND sessions.nonce = UNHEX(c.parent) AND ended_at = 0 AND held_at = 0
 			AND sessions.idle_expires_at > c.now AND expires_at > c.now`,
 		confirmed:    `SELECT sessions.id, ` + confirmedColumns + ` FROM ` + mysqlGroup + ` WHERE batch = ?`,

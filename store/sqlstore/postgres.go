@@ -20,7 +20,7 @@ func postgresDialect() *dialect {
 		// groups lock what they have in common in one order.
 		confirm: `UPDATE sessions SET
 			generation = c.generation, nonce = c.nonce, parent = c.parent, confirmed_at = c.now, child_at = c.now, child_seen_at = 0,
-			last_seen_at = c.now, idle_expires_at = c.idle_expires_at, version = version + 1
+			seen_before_at = last_seen_at, last_seen_at = c.now, idle_expires_at = c.idle_expires_at, version = version + 1
 			FROM unnest($1::bytea[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bigint[], $6::bigint[])
 			AS c (id, generation, nonce, parent, now, idle_expires_at)
 			WHERE sessions.id = c.id AND sessions.generation = c.generation - 1 AND sessions.nonce = c.parent AND ended_at = 0 AND held_at = 0

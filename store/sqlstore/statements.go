@@ -74,7 +74,7 @@ func (st *statements) reading() []text {
 		{&st.users, `SELECT ` + userColumns + ` FROM users WHERE id > ? ORDER BY id LIMIT ?`},
 		{&st.factors, `SELECT ` + factorColumns + ` FROM factors WHERE user_id = ? ORDER BY created_at, id`},
 		{&st.dueMails, `SELECT ` + mailColumns + ` FROM mails WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`},
-		{&st.events, `SELECT id, at, type, user_id, session_id, ip, user_agent, reason, count FROM events
+		{&st.events, `SELECT id, at, type, user_id, session_id, ip, user_agent, reason, count, detail FROM events
 			WHERE user_id = ? AND id < ? ORDER BY id DESC LIMIT ?`},
 		{&st.keys, `SELECT id, algorithm, sealed, created_at, active_from FROM signing_keys`},
 	}
@@ -138,7 +138,7 @@ func (st *statements) writing(d *dialect) []text {
 		{&st.postponeMail, `UPDATE mails SET due_at = ? WHERE id = ?`},
 		{&st.deleteMail, `DELETE FROM mails WHERE id = ?`},
 
-		{&st.insertEvent, insertInto("events", "at, type, user_id, session_id, ip, user_agent, reason, count")},
+		{&st.insertEvent, insertInto("events", "at, type, user_id, session_id, ip, user_agent, reason, count, detail")},
 		{&st.deleteEvents, d.deleteIn("events", "id", `SELECT id FROM (SELECT id FROM events WHERE at < ? ORDER BY at LIMIT ?) AS old`)},
 
 		{&st.insertKey, insertInto("signing_keys", "id, algorithm, sealed, created_at, active_from") + d.ignore},

@@ -194,6 +194,7 @@ func event(user string, n int) bitjang.Event {
 	return bitjang.Event{
 		At: epoch.Add(time.Duration(n) * time.Second), Type: bitjang.EventLogin, UserID: user,
 		SessionID: bitjang.SessionID{byte(n)}, IP: netip.MustParseAddr("192.0.2.1"), UserAgent: oddText, Reason: "pwd", Count: n,
+		Detail: "country_changed=KR>US " + oddText,
 	}
 }
 

@@ -31,8 +31,18 @@ func confirmMoves(t *testing.T, st sessionStore) {
 	c := confirmation(s)
 	got, err := st.ConfirmSession(t.Context(), c)
 	ok(t, err)
-	equal(t, got, confirmed(s, c))
+	want := confirmed(s, c)
+	want.SeenBeforeAt = s.LastSeenAt
+	equal(t, got, want)
 	holds(t, st, confirmed(s, c))
+	again := confirmation(confirmed(s, c))
+	again.Now = c.Now.Add(time.Hour)
+	got, err = st.ConfirmSession(t.Context(), again)
+	ok(t, err)
+	want = confirmed(confirmed(s, c), again)
+	want.SeenBeforeAt = c.Now
+	equal(t, got, want)
+	holds(t, st, confirmed(confirmed(s, c), again))
 	holds(t, st, bystander)
 }
 
@@ -97,6 +107,7 @@ func confirmOneWinner(t *testing.T, st sessionStore) {
 			t.Fatalf("round %d: got %d winners, want 1", round, wins)
 		}
 		s = *winner.Load()
+		s.SeenBeforeAt = time.Time{}
 		holds(t, st, s)
 	}
 }
@@ -133,6 +144,8 @@ func confirmExtremes(t *testing.T, st sessionStore) {
 	c.Nonce = bitjang.Nonce{0xff, 0, 0xff, 0, 0xff, 0, 0xff, '\''}
 	got, err := st.ConfirmSession(t.Context(), c)
 	ok(t, err)
-	equal(t, got, confirmed(s, c))
+	want := confirmed(s, c)
+	want.SeenBeforeAt = s.LastSeenAt
+	equal(t, got, want)
 	holds(t, st, confirmed(s, c))
 }

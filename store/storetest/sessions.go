@@ -30,7 +30,7 @@ var sessionTests = []test[sessionStore]{
 	{"an update of a missing session is ErrConflict", sessionUpdateMissing},
 	{"of many concurrent updates exactly one wins per version", sessionOneWinner},
 	{"concurrent updates in a loop lose nothing", sessionNoLostUpdate},
-	{"a confirmation moves the record and nothing else", confirmMoves},
+	{"a confirmation moves the record and nothing else, and tells when it was seen before", confirmMoves},
 	{"a confirmation is refused unless every part of its condition holds", confirmRefused},
 	{"a confirmation of a missing session is ErrConflict", confirmMissing},
 	{"of many concurrent confirmations exactly one wins", confirmOneWinner},
