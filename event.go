@@ -63,6 +63,7 @@ type Event struct {
 	UserAgent string
 	Reason    string // an EndReason or another stable word
 	Count     int    // how many sessions, for sessions_ended
+	Seal      []byte // chains the audit trail, see VerifyAudit; empty while the event is new
 	Detail    string // facts in short, "country_changed=KR>US"; at most 512 bytes
 }
 

@@ -130,6 +130,7 @@ func (s *Service) Run(ctx context.Context) error {
 	beside.Go(func() { s.runFeed(ctx) })
 	beside.Go(func() { s.runSweep(ctx) })
 	beside.Go(func() { s.runMail(ctx) })
+	beside.Go(func() { s.runSeal(ctx) })
 	defer beside.Wait()
 	if err := s.LoadKeys(ctx); err != nil && ctx.Err() == nil {
 		s.log.Error("signing keys not loaded", "error", err)

@@ -220,6 +220,13 @@ type EventStore interface {
 	// Events lists a user's events, newest first, with ids below before (0
 	// means from the newest).
 	Events(ctx context.Context, userID string, before int64, limit int) ([]Event, error)
+	// EventsAfter lists everybody's events with ids above after, in their order.
+	EventsAfter(ctx context.Context, after int64, limit int) ([]Event, error)
+	// LastSealed returns the event with the highest id that has a Seal, or
+	// ErrNotFound.
+	LastSealed(ctx context.Context) (Event, error)
+	// SealEvent gives an event its Seal; ErrConflict if it has one or is gone.
+	SealEvent(ctx context.Context, id int64, seal []byte) error
 	// DeleteEvents removes at most limit events older than t.
 	DeleteEvents(ctx context.Context, t time.Time, limit int) (removed int, err error)
 }

@@ -303,6 +303,53 @@ func (s *Store) Events(ctx context.Context, userID string, before int64, limit i
 	return list, nil
 }
 
+// EventsAfter implements bitjang.EventStore.
+func (s *Store) EventsAfter(ctx context.Context, after int64, limit int) ([]bitjang.Event, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var list []bitjang.Event
+	for _, e := range s.events {
+		if e.ID > after && len(list) < limit {
+			list = append(list, e)
+		}
+	}
+	return list, nil
+}
+
+// LastSealed implements bitjang.EventStore.
+func (s *Store) LastSealed(ctx context.Context) (bitjang.Event, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return bitjang.Event{}, err
+	}
+	defer leave()
+	for _, e := range slices.Backward(s.events) {
+		if len(e.Seal) > 0 {
+			return e, nil
+		}
+	}
+	return bitjang.Event{}, bitjang.ErrNotFound
+}
+
+// SealEvent implements bitjang.EventStore.
+func (s *Store) SealEvent(ctx context.Context, id int64, seal []byte) error {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for i := range s.events {
+		if e := &s.events[i]; e.ID == id && len(e.Seal) == 0 {
+			e.Seal = slices.Clone(seal)
+			return nil
+		}
+	}
+	return bitjang.ErrConflict
+}
+
 // DeleteEvents implements bitjang.EventStore.
 func (s *Store) DeleteEvents(ctx context.Context, t time.Time, limit int) (int, error) {
 	leave, err := s.enter(ctx)

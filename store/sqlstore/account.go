@@ -61,8 +61,14 @@ func (s *Store) DeleteUsers(ctx context.Context, t time.Time, limit int) (int, e
 	})
 }
 
+// eventColumns are in the order of scanEvent.
+const eventColumns = `id, at, type, user_id, session_id, ip, user_agent, reason, count, detail, seal`
+
 func scanEvent(r row) (e bitjang.Event, err error) {
-	err = r.Scan(&e.ID, timeCol{&e.At}, &e.Type, &e.UserID, fixedCol{e.SessionID[:]}, ipCol{&e.IP}, &e.UserAgent, &e.Reason, &e.Count, &e.Detail)
+	err = r.Scan(&e.ID, timeCol{&e.At}, &e.Type, &e.UserID, fixedCol{e.SessionID[:]}, ipCol{&e.IP}, &e.UserAgent, &e.Reason, &e.Count, &e.Detail, &e.Seal)
+	if len(e.Seal) == 0 {
+		e.Seal = nil
+	}
 	return e, err
 }
 
@@ -94,6 +100,21 @@ func (s *Store) Events(ctx context.Context, userID string, before int64, limit i
 		before = math.MaxInt64
 	}
 	return all(ctx, s, s.stmts.events, scanEvent, userID, before, limit)
+}
+
+// EventsAfter implements bitjang.EventStore.
+func (s *Store) EventsAfter(ctx context.Context, after int64, limit int) ([]bitjang.Event, error) {
+	return all(ctx, s, s.stmts.eventsAfter, scanEvent, after, limit)
+}
+
+// LastSealed implements bitjang.EventStore.
+func (s *Store) LastSealed(ctx context.Context) (bitjang.Event, error) {
+	return one(ctx, s, s.stmts.lastSealed, scanEvent)
+}
+
+// SealEvent implements bitjang.EventStore.
+func (s *Store) SealEvent(ctx context.Context, id int64, seal []byte) error {
+	return s.changeOne(ctx, s.stmts.sealEvent, bitjang.ErrConflict, seal, id)
 }
 
 // DeleteEvents implements bitjang.EventStore.

@@ -21,7 +21,7 @@ type statements struct {
 	insertUser, user, userByEmail, updateUser, users, deleteUsers                                    *sql.Stmt
 	insertFactor, factors, updateFactor, deleteFactor, deleteFactorsOf                               *sql.Stmt
 	insertMail, dueMails, claimMail, postponeMail, deleteMail                                        *sql.Stmt
-	insertEvent, events, deleteEvents                                                                *sql.Stmt
+	insertEvent, events, eventsAfter, lastSealed, sealEvent, deleteEvents                            *sql.Stmt
 	insertKey, keys, updateKey, deleteKey                                                            *sql.Stmt
 }
 
@@ -74,7 +74,9 @@ func (st *statements) reading() []text {
 		{&st.users, `SELECT ` + userColumns + ` FROM users WHERE id > ? ORDER BY id LIMIT ?`},
 		{&st.factors, `SELECT ` + factorColumns + ` FROM factors WHERE user_id = ? ORDER BY created_at, id`},
 		{&st.dueMails, `SELECT ` + mailColumns + ` FROM mails WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`},
-		{&st.events, `SELECT id, at, type, user_id, session_id, ip, user_agent, reason, count, detail FROM events
+		{&st.eventsAfter, `SELECT ` + eventColumns + ` FROM events WHERE id > ? ORDER BY id LIMIT ?`},
+		{&st.lastSealed, `SELECT ` + eventColumns + ` FROM events WHERE length(seal) > 0 ORDER BY id DESC LIMIT 1`},
+		{&st.events, `SELECT ` + eventColumns + ` FROM events
 			WHERE user_id = ? AND id < ? ORDER BY id DESC LIMIT ?`},
 		{&st.keys, `SELECT id, algorithm, sealed, created_at, active_from FROM signing_keys`},
 	}
@@ -139,6 +141,7 @@ func (st *statements) writing(d *dialect) []text {
 		{&st.deleteMail, `DELETE FROM mails WHERE id = ?`},
 
 		{&st.insertEvent, insertInto("events", "at, type, user_id, session_id, ip, user_agent, reason, count, detail")},
+		{&st.sealEvent, `UPDATE events SET seal = ? WHERE id = ? AND length(seal) = 0`},
 		{&st.deleteEvents, d.deleteIn("events", "id", `SELECT id FROM (SELECT id FROM events WHERE at < ? ORDER BY at LIMIT ?) AS old`)},
 
 		{&st.insertKey, insertInto("signing_keys", "id, algorithm, sealed, created_at, active_from") + d.ignore},

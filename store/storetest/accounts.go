@@ -1,8 +1,10 @@
 package storetest
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -185,6 +187,7 @@ func userCancelled(t *testing.T, st store) {
 
 var eventTests = []test[store]{
 	{"events come back as they went in, newest first", eventRoundTrip},
+	{"an event takes one seal, and everybody's are listed in order", eventsAreSealed},
 	{"events are listed by owner, in pages", eventPages},
 	{"only the old are deleted, a few at a time", eventDelete},
 	{"no events are no error", func(t *testing.T, st store) { ok(t, st.InsertEvents(t.Context())) }},
@@ -294,4 +297,37 @@ func keyDelete(t *testing.T, st store) {
 	ok(t, st.DeleteKey(t.Context(), "a"))
 	ok(t, st.DeleteKey(t.Context(), "a"))
 	holdsKeys(t, st)
+}
+
+// eventsAreSealed is the part of the audit trail that stores have in it.
+func eventsAreSealed(t *testing.T, st store) {
+	if _, err := st.LastSealed(t.Context()); !errors.Is(err, bitjang.ErrNotFound) {
+		t.Fatalf("got %v, want none sealed", err)
+	}
+	for i := range 5 {
+		ok(t, st.InsertEvents(t.Context(), bitjang.Event{At: epoch.Add(time.Duration(i) * time.Second), Type: "x", UserID: fmt.Sprint("u", i%2)}))
+	}
+	list, err := st.EventsAfter(t.Context(), 0, 3)
+	ok(t, err)
+	if len(list) != 3 || list[0].ID >= list[1].ID || list[1].ID >= list[2].ID || list[0].UserID == list[1].UserID || list[0].Seal != nil {
+		t.Fatalf("got %+v, want everybody's first three in order, without seals", list)
+	}
+	rest, err := st.EventsAfter(t.Context(), list[2].ID, 10)
+	ok(t, err)
+	if len(rest) != 2 {
+		t.Fatalf("got %d more, want 2", len(rest))
+	}
+	seal := []byte{0, 1, 0xff, '\'', 0}
+	ok(t, st.SealEvent(t.Context(), list[1].ID, seal))
+	if err := st.SealEvent(t.Context(), list[1].ID, []byte("another")); !errors.Is(err, bitjang.ErrConflict) {
+		t.Fatalf("sealed twice: got %v, want %v", err, bitjang.ErrConflict)
+	}
+	if err := st.SealEvent(t.Context(), rest[1].ID+100, seal); !errors.Is(err, bitjang.ErrConflict) {
+		t.Fatalf("sealed nothing: got %v, want %v", err, bitjang.ErrConflict)
+	}
+	last, err := st.LastSealed(t.Context())
+	ok(t, err)
+	if want := list[1]; last.ID != want.ID || !bytes.Equal(last.Seal, seal) || !last.At.Equal(want.At) {
+		t.Fatalf("got %+v, want the second with its seal", last)
+	}
 }
