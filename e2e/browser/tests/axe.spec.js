@@ -1,5 +1,6 @@
 import AxeBuilder from '@axe-core/playwright'
 import { expect, firefox, linkIn, startBitjang, test } from '../harness/fixtures.js'
+import { codeOf } from '../harness/totp.js'
 
 test.describe.configure({ timeout: 180_000 })
 
@@ -170,6 +171,28 @@ test('every page of the account is accessible, small and titled', async ({ page,
   await email.getByRole('button').click()
   await minji.problem('email_unchanged')
   await look.look('security')
+
+  await look.visit('factor', '/account/factors/totp')
+  await page.locator('#code').fill('000000')
+  await minji.button('setup.button').click()
+  await minji.problem('code_invalid')
+  await look.look('factor')
+  await page.locator('#code').fill(codeOf(await page.locator('.setup code').innerText()))
+  await minji.button('setup.button').click()
+  await minji.notice('factor_added')
+  await look.look('security')
+  await minji.button('factor.codes').click()
+  await minji.title('codes.title')
+  await look.look('recovery codes')
+  const stranger = visitor(await (await browserOf({})).newPage(), person)
+  await stranger.page.goto('/login')
+  await stranger.typeLogin()
+  await stranger.title('prove.title.login')
+  const asked = new Inspection(stranger.page, lang)
+  await asked.look('second factor')
+  await stranger.page.goto('/login/step-up?by=recovery_code')
+  await asked.look('second factor')
+  expect(asked.problems).toEqual([])
 
   await look.visit('profile', '/account/profile')
   await minji.field('field.name').fill('가'.repeat(100))

@@ -123,6 +123,7 @@ for (const [shape, options] of Object.entries(shapes)) {
       if (lang === 'en' || all) {
         await shoot('account')
         await at('security', '/account/security')
+        await at('app', '/account/factors/totp')
       }
       await page.goto('/account/activity')
       await expect(page.locator('ul.devices > li')).toHaveCount(3)
