@@ -13,7 +13,8 @@ type Explanation struct {
 	State   string    // "active", "held", "expired" or "ended"
 	Reason  string    // the EndReason or what it is held for; "idle" or "too_old" for an expired one
 	At      time.Time // since when; zero for an active one
-	Event   *Event    // what caused it, if that is still known: from where, and which signals
+	Event   *Event    // what caused it, if that is still known
+	Signals []Signal  // what the risk policy had noticed
 }
 
 // Explain answers "why was I logged out?" for the sessions of a user, what
@@ -55,7 +56,7 @@ func explain(sess Session, events []Event, now time.Time) Explanation {
 	}
 	for i := range events { // the newest first
 		if e := &events[i]; causes(e, &x) {
-			x.Event = e
+			x.Event, x.Signals = e, parseRiskDetail(e.Detail)
 			break
 		}
 	}
