@@ -11,7 +11,7 @@ func (s *Service) RefreshInOrder(sess Session, token Secret, from Caller, now ti
 		return sess, AsError(err).Reason
 	}
 	v := judge(&sess, t, now, from.Device, s.cfg.RotationGrace)
-	r := ruling{v, s.risk.ofRefresh(&sess, v, sess.LastSeenAt, from, now)}
+	r := ruling{verdict: v, decision: s.risk.ofRefresh(&sess, v, sess.LastSeenAt, from, now), holdOver: v == verdictDead && sess.holdExpired(now)}
 	s.follow(&sess, r, t, from, now)
 	switch {
 	case v.grants() && r.action.stops():

@@ -86,6 +86,7 @@ func (s *Service) exchange(ctx context.Context, t refreshToken, from Caller, opi
 		now = s.clock()
 		v.verdict = opinion(sess, now)
 		v.decision = s.risk.ofRefresh(sess, v.verdict, sess.LastSeenAt, from, now)
+		v.holdOver = v.verdict == verdictDead && sess.holdExpired(now)
 		return s.follow(sess, v, t, from, now)
 	})
 	if errors.Is(err, ErrNoSuchSession) {
@@ -109,6 +110,7 @@ func (s *Service) exchange(ctx context.Context, t refreshToken, from Caller, opi
 type ruling struct {
 	verdict
 	decision
+	holdOver bool // nobody has answered the session's hold in time, and now it ends
 }
 
 // follow carries a verdict and the policies into the record, and reports
@@ -133,7 +135,7 @@ func (s *Service) follow(sess *Session, v ruling, t refreshToken, from Caller, n
 	case v.verdict == verdictReplay:
 		s.stop(sess, RiskAction(s.cfg.OnReuse), EndedByReuse, now)
 		return true
-	case v.verdict == verdictDead && sess.holdExpired(now):
+	case v.holdOver:
 		sess.end(now, EndedByHold)
 		return true
 	}
@@ -154,7 +156,7 @@ func (s *Service) report(ctx context.Context, sess *Session, v ruling, from Call
 	case verdictSuperseded:
 		return ErrSuperseded
 	case verdictDead:
-		if sess.EndReason == EndedByHold && sess.EndedAt.Equal(now) {
+		if v.holdOver {
 			s.record(ctx, happened(EventSessionEnded, sess, from, string(EndedByHold)))
 		}
 		return sess.refusal(now)
