@@ -98,6 +98,7 @@ type refusal struct {
 	code   string // RFC 6750 section 3.1; empty when no token was sent
 	detail string
 	scope  string // what would have been enough
+	wanted string // the same about the user's authentication, as parameters of the challenge
 }
 
 func (r *refusal) Error() string { return "verify: " + r.detail }
@@ -221,6 +222,7 @@ func (v *Verifier) challenge(r *refusal) string {
 	if r.scope != "" {
 		c += ", scope=" + quote(r.scope)
 	}
+	c += r.wanted
 	return c
 }
 
