@@ -40,6 +40,7 @@ func TestScripts(t *testing.T) {
 			"http":      httpRequest,
 			"json":      jsonField,
 			"kid":       tokenKeyID,
+			"line":      firstLine,
 			"mode":      fileMode,
 			"nosecret":  noSecret,
 			"terminate": terminate,
@@ -55,6 +56,12 @@ func freeAddress(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Setenv(args[0], l.Addr().String())
 	ts.Check(l.Close())
+}
+
+// firstLine is `line VAR FILE`.
+func firstLine(ts *testscript.TestScript, _ bool, args []string) {
+	line, _, _ := strings.Cut(ts.ReadFile(args[1]), "\n")
+	ts.Setenv(args[0], line)
 }
 
 // responseFile is where `http` leaves the body for `json` and `grep`.
