@@ -88,6 +88,51 @@ func (s *Service) Activity(ctx context.Context, userID string, before int64, lim
 	return events, nil
 }
 
+// Signals are what was noticed, from the Detail of an event about risk.
+func (e *Event) Signals() []Signal { return parseRiskDetail(e.Detail) }
+
+// Actor says who was behind an event: "user", "operator", "service", or
+// "unknown" where anybody may have been.
+func (e *Event) Actor() string {
+	switch e.Type {
+	case EventLoginFailed, EventLoginLimited, EventFactorFailed, EventSignupRepeated, EventResetAsked, EventLoginLinkAsked, EventCredentialStuffing:
+		return "unknown"
+	case EventUserDisabled, EventUserEnabled, EventInvited, EventLoginUnlocked:
+		return "operator"
+	case EventRefreshReuse, EventRefreshRecover, EventRefreshAhead, EventSessionHeld, EventRisk, EventNewDevice, EventPasskeyCloned:
+		return "service"
+	case EventSessionEnded, EventSessionsEnded:
+		switch EndReason(e.Reason) {
+		case EndedByAdmin, EndedByDisabled:
+			return "operator"
+		case EndedByLimit, EndedByRisk, EndedByReuse, EndedByStranger, EndedByReplaced, EndedByHold:
+			return "service"
+		}
+	}
+	if !e.IP.IsValid() {
+		return "operator"
+	}
+	return "user"
+}
+
+// Outcome says how it went: "success", "failure" (a wrong proof), "refused" (by
+// a rule), "held", "ended", or what the risk policy answered.
+func (e *Event) Outcome() string {
+	switch e.Type {
+	case EventLoginFailed, EventFactorFailed:
+		return "failure"
+	case EventLoginLimited, EventRefreshReuse, EventSignupRepeated, EventCredentialStuffing, EventPasskeyCloned:
+		return "refused"
+	case EventSessionHeld:
+		return "held"
+	case EventSessionEnded, EventSessionsEnded:
+		return "ended"
+	case EventRisk:
+		return e.Reason
+	}
+	return "success"
+}
+
 // record saves events. A fact that cannot be saved is logged whole instead: it
 // must not be lost, and it must not undo what has already happened.
 func (s *Service) record(ctx context.Context, events ...Event) {

@@ -198,6 +198,31 @@ func TestAfterAHoldTheOwnerGoesOn(t *testing.T) {
 	}
 }
 
+// TestOneJourneyIsAskedAboutOnce has the owner prove who she is, far from home
+// and by the challenge that the refusal brings.
+func TestOneJourneyIsAskedAboutOnce(t *testing.T) {
+	t.Parallel()
+	abroad := at("198.18.13.20", "laptop", firefox)
+	s := newScene(t, laptopAtHome, withRules(t, "country_changed=hold"))
+	a, tokens := s.addApp(t, s.login(t, laptopAtHome), laptopAtHome)
+	s.tokens = tokens
+	thief := *s
+	s.use(6*hour, abroad)
+	next := s.proven(t, challengeOf(t, s.last, bitjang.ErrStepUpRequired), bitjang.FactorTOTP, a.next(), abroad)
+	if next.Session.ID != tokens.Session.ID {
+		t.Error("it is another session")
+	}
+	s.tokens = next
+	for range 3 {
+		s.use(hour, abroad)
+		if s.last != nil {
+			t.Fatalf("got %v, want nobody asked twice", s.last)
+		}
+	}
+	thief.use(time.Second, abroad) // with what it had copied before
+	checkErr(t, thief.last, bitjang.ErrTokenReused)
+}
+
 func TestAHoldThatCannotBeSavedGivesNoTokens(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, laptopAtHome)

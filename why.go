@@ -39,6 +39,16 @@ func (s *Service) Explain(ctx context.Context, userID string, only SessionID) ([
 	return out, nil
 }
 
+// Asked says that the user wanted it so, or that nothing has happened: no news to
+// them.
+func (x *Explanation) Asked() bool {
+	switch EndReason(x.Reason) {
+	case EndedByLogout, EndedByLogoutAll, EndedByUser, EndedByReplaced, EndedByDisowner, EndedByDeletion:
+		return true
+	}
+	return x.State == "active"
+}
+
 func explain(sess Session, events []Event, now time.Time) Explanation {
 	x := Explanation{Session: sess, State: sess.StateAt(now)}
 	switch x.State {
@@ -48,6 +58,9 @@ func explain(sess Session, events []Event, now time.Time) Explanation {
 		x.Reason, x.At = sess.HeldFor, sess.HeldAt
 	case "expired":
 		x.Reason, x.At = "idle", sess.DeadSince()
+		if sess.holdExpired(now) {
+			x.Reason = string(EndedByHold)
+		}
 		if !now.Before(sess.ExpiresAt) && !sess.IdleExpiresAt.Before(sess.ExpiresAt) {
 			x.Reason = "too_old"
 		}

@@ -165,10 +165,13 @@ next time, to see that nothing was cut off the end.`,
 type auditLine struct {
 	ID        int64     `json:"id"`
 	At        time.Time `json:"at"`
+	Actor     string    `json:"actor"`
 	Type      string    `json:"type"`
+	Outcome   string    `json:"outcome"`
 	User      string    `json:"user,omitempty"`
 	Session   string    `json:"session,omitempty"`
 	IP        string    `json:"ip,omitempty"`
+	Device    string    `json:"device,omitempty"`
 	UserAgent string    `json:"user_agent,omitempty"`
 	Reason    string    `json:"reason,omitempty"`
 	Detail    string    `json:"detail,omitempty"`
@@ -177,33 +180,59 @@ type auditLine struct {
 }
 
 func (p *program) auditExportCommand() *cobra.Command {
-	var after int64
-	var user string
+	var x eventExport
+	var since string
 	cmd := &cobra.Command{
 		Use:     "export",
 		Short:   "Print events as JSON lines, the oldest first",
-		Example: "  bitjang audit export --after 4711 >>events.jsonl",
+		Example: "  bitjang audit export --after 4711 >>events.jsonl\n  bitjang audit export --since 7d --user ann@example.com",
 		Args:    exactArgs(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, _, err := p.load(cmd)
 			if err != nil {
 				return err
 			}
+			if x.since, err = sinceWhen(since, time.Now()); err != nil {
+				return usage(err, "a duration before now like 12h or 7d, or a date like 2026-11-01")
+			}
 			return withAccounts(cmd.Context(), c, false, func(svc *bitjang.Service) error {
-				return p.exportEvents(cmd.Context(), svc, after, user)
+				return p.exportEvents(cmd.Context(), svc, x)
 			})
 		},
 	}
-	cmd.Flags().Int64Var(&after, "after", 0, "begin after the event with this number")
-	cmd.Flags().StringVar(&user, "user", "", "only events of this user, by id or mail address")
+	cmd.Flags().Int64Var(&x.after, "after", 0, "begin after the event with this number")
+	cmd.Flags().StringVar(&since, "since", "", "only events since then: 12h, 7d or 2026-11-01")
+	cmd.Flags().StringVar(&x.user, "user", "", "only events of this user, by id or mail address")
 	addStoreSettings(cmd)
 	return cmd
 }
 
-func (p *program) exportEvents(ctx context.Context, svc *bitjang.Service, after int64, user string) error {
-	id := ""
-	if user != "" {
-		u, err := svc.FindUser(ctx, user)
+// eventExport says which events to print.
+type eventExport struct {
+	after int64
+	since time.Time
+	user  string
+}
+
+func sinceWhen(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := parseDuration(text); err == nil {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is no moment", text)
+}
+
+func (p *program) exportEvents(ctx context.Context, svc *bitjang.Service, x eventExport) error {
+	id, after := "", x.after
+	if x.user != "" {
+		u, err := svc.FindUser(ctx, x.user)
 		if err != nil {
 			return err
 		}
@@ -219,8 +248,14 @@ func (p *program) exportEvents(ctx context.Context, svc *bitjang.Service, after 
 			if id != "" && e.UserID != id {
 				continue
 			}
-			line := auditLine{ID: e.ID, At: e.At, Type: string(e.Type), User: e.UserID, Session: e.SessionID.String(),
+			if e.At.Before(x.since) {
+				continue
+			}
+			line := auditLine{ID: e.ID, At: e.At, Actor: e.Actor(), Type: string(e.Type), Outcome: e.Outcome(), User: e.UserID, Session: e.SessionID.String(),
 				UserAgent: e.UserAgent, Reason: e.Reason, Detail: e.Detail, Count: e.Count, Seal: fmt.Sprintf("%x", e.Seal)}
+			if e.UserAgent != "" {
+				line.Device = deviceText(bitjang.Device{UserAgent: e.UserAgent})
+			}
 			if e.IP.IsValid() {
 				line.IP = e.IP.String()
 			}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/bitjang/bitjang"
@@ -201,10 +202,20 @@ func (a *API) Activity(w http.ResponseWriter, r *http.Request) error {
 	out := struct {
 		Events []eventBody `json:"events"`
 		Before int64       `json:"before,omitempty"` // the cursor of the next page
+		Why    *whyBody    `json:"logged_out,omitempty"`
 	}{Events: make([]eventBody, len(events))}
 	for i, e := range events {
 		out.Events[i] = newEventBody(e)
 		out.Before = e.ID
+	}
+	if before == 0 {
+		all, err := a.Service.Explain(r.Context(), id.Session.UserID, bitjang.SessionID{})
+		if err != nil {
+			return err
+		}
+		if i := slices.IndexFunc(all, func(x bitjang.Explanation) bool { return !x.Asked() }); i >= 0 {
+			out.Why = newWhyBody(&all[i])
+		}
 	}
 	web.NoStore(w)
 	return web.WriteJSON(w, http.StatusOK, out)

@@ -120,13 +120,45 @@ type eventBody struct {
 	OS        string    `json:"os,omitempty"`
 	Reason    string    `json:"reason,omitempty"`
 	Count     int       `json:"count,omitempty"`
+	Detail    string    `json:"detail,omitempty"`
+}
+
+// whyBody answers "why was I logged out?".
+type whyBody struct {
+	State     string       `json:"state"`
+	Reason    string       `json:"reason"`
+	SessionID string       `json:"session_id"`
+	At        time.Time    `json:"at"`
+	Name      string       `json:"device_name,omitempty"`
+	Browser   string       `json:"browser,omitempty"`
+	OS        string       `json:"os,omitempty"`
+	IP        string       `json:"ip,omitempty"`
+	Signals   []signalBody `json:"signals,omitempty"`
+}
+
+type signalBody struct {
+	Name  string `json:"name"`
+	Value string `json:"value,omitempty"`
+}
+
+func newWhyBody(x *bitjang.Explanation) *whyBody {
+	d := x.Session.Device
+	label := d.Label()
+	b := &whyBody{State: x.State, Reason: x.Reason, SessionID: x.Session.ID.String(), At: x.At, Name: d.Name, Browser: label.Browser, OS: label.OS}
+	if x.Event != nil && x.Event.IP.IsValid() {
+		b.IP = x.Event.IP.String()
+	}
+	for _, s := range x.Signals {
+		b.Signals = append(b.Signals, signalBody(s))
+	}
+	return b
 }
 
 func newEventBody(e bitjang.Event) eventBody {
 	label := bitjang.Device{UserAgent: e.UserAgent}.Label()
 	b := eventBody{
 		ID: e.ID, At: e.At, Type: string(e.Type), SessionID: e.SessionID.String(),
-		Browser: label.Browser, OS: label.OS, Reason: e.Reason, Count: e.Count,
+		Browser: label.Browser, OS: label.OS, Reason: e.Reason, Count: e.Count, Detail: e.Detail,
 	}
 	if e.IP.IsValid() {
 		b.IP = e.IP.String()

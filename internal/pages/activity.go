@@ -61,6 +61,7 @@ type happening struct {
 type activityPage struct {
 	frame
 	Devices []device // this one first
+	Why     string   // the last device that was logged out or put on hold unasked, and why
 	Events  []happening
 	Older   int64 // the cursor of the next page of events
 }
@@ -92,12 +93,19 @@ func (p *Pages) activity(r *http.Request, current bitjang.SessionID, userID stri
 		v.Devices = append(v.Devices, d)
 	}
 	slices.SortStableFunc(v.Devices, func(a, b device) int { return first(a.Current, b.Current) })
+	if v.Why, err = p.why(r, say, userID); err != nil {
+		return nil, err
+	}
 	before, _ := strconv.ParseInt(r.FormValue("before"), 10, 64) // nonsense is the first page
 	events, err := p.Service.Activity(r.Context(), userID, max(0, before), eventsPerPage)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range events {
+		v.Older = e.ID
+		if e.Type == bitjang.EventRisk && e.Reason != string(bitjang.RiskNotify) {
+			continue // nothing for the user to do
+		}
 		h := tell(say, e)
 		if d, lives := alive[e.SessionID]; lives {
 			h.Device = cmp.Or(d.Name, d.on(say), h.Device) // as it is called above
@@ -107,7 +115,6 @@ func (p *Pages) activity(r *http.Request, current bitjang.SessionID, userID stri
 			}
 		}
 		v.Events = append(v.Events, h)
-		v.Older = e.ID
 	}
 	if len(events) < eventsPerPage {
 		v.Older = 0
@@ -131,6 +138,9 @@ func tell(say *i18n.Printer, e bitjang.Event) happening {
 	h := happening{At: e.At, Text: say.T("event."+string(e.Type), "Count", e.Count)}
 	if id := "reason." + e.Reason; e.Reason != "" && say.Has(id) {
 		h.Text += " " + say.T(id)
+	}
+	if noticed := inWords(say, e.Signals()); noticed != "" {
+		h.Text += " " + say.T("activity.noticed", "Noticed", noticed)
 	}
 	label := bitjang.Device{UserAgent: e.UserAgent}.Label()
 	h.Device = device{Browser: label.Browser, OS: label.OS}.on(say)

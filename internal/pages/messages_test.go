@@ -42,6 +42,10 @@ func TestEverythingThatIsSaidHasWords(t *testing.T) {
 	n := 0
 	for _, source := range []struct{ text, pattern, prefix string }{
 		{rules, `EndReason = "(\w+)"`, "reason."},
+		{rules, `EndReason = "(\w+)"`, "why."},
+		{`x.Reason = "idle" x.Reason = "too_old"`, `x.Reason = "(\w+)"`, "why."},
+		{`"risk" "refresh_token_reuse" "retry_from_other_device"`, `"(\w+)"`, "why.held."},
+		{rules, `signal\w+ += "(\w+)"`, "signal."},
 		{rules, `EventType = "(\w+)"`, "event."},
 		{rules, `Reason: "(\w+)", Message`, "error."},
 		{rules, `invalid\("(\w+)"`, "error."},
