@@ -73,3 +73,23 @@ func TestEveryEndIsExplained(t *testing.T) {
 		})
 	}
 }
+
+func TestWhoAndHowAnEventWas(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		e              bitjang.Event
+		actor, outcome string
+	}{
+		{bitjang.Event{Type: bitjang.EventLogin, IP: fromLaptop.IP}, "user", "success"},
+		{bitjang.Event{Type: bitjang.EventLoginFailed, IP: fromThief.IP}, "unknown", "failure"},
+		{bitjang.Event{Type: bitjang.EventSessionEnded, IP: fromLaptop.IP, Reason: "logout"}, "user", "ended"},
+		{bitjang.Event{Type: bitjang.EventSessionEnded, Reason: "ended_by_admin"}, "operator", "ended"},
+		{bitjang.Event{Type: bitjang.EventSessionEnded, IP: fromThief.IP, Reason: "risk"}, "service", "ended"},
+		{bitjang.Event{Type: bitjang.EventPasswordChanged}, "operator", "success"},
+		{bitjang.Event{Type: bitjang.EventRisk, Reason: "notify", IP: fromLaptop.IP}, "service", "notify"},
+	} {
+		if tt.e.Actor() != tt.actor || tt.e.Outcome() != tt.outcome {
+			t.Errorf("%s %s: got %s, %s, want %s, %s", tt.e.Type, tt.e.Reason, tt.e.Actor(), tt.e.Outcome(), tt.actor, tt.outcome)
+		}
+	}
+}

@@ -415,3 +415,26 @@ func TestStepUpRaisesASession(t *testing.T) {
 		t.Error("a refresh changes what was proved, or when")
 	}
 }
+
+// TestNobodyIsAskedTwiceForOneJourney: what was noticed is what the session is
+// compared with from then on.
+func TestNobodyIsAskedTwiceForOneJourney(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *bitjang.Config) {
+		c.RiskRules = []bitjang.RiskRule{{Signals: []string{"network_changed"}, Action: bitjang.RiskHold}}
+	})
+	tokens := r.refresh(t, r.login(t, fromLaptop), fromLaptop)
+	abroad := fromLaptop
+	abroad.IP = fromThief.IP
+	r.clock.turn(time.Hour)
+	c := r.heldChallenge(t, tokens, abroad)
+	if c.HeldFor != "risk" {
+		t.Fatalf("got held for %q", c.HeldFor)
+	}
+	tokens = r.proven(t, c, bitjang.FactorPassword, bitjang.NewSecret(rightPass), abroad)
+	for range 3 {
+		r.clock.turn(time.Hour)
+		tokens = r.refresh(t, tokens, abroad)
+	}
+	r.refused(t, tokens, fromLaptop, bitjang.ErrStepUpRequired) // the way home is another one
+}
