@@ -131,7 +131,7 @@ func TestSessionsMoveWhileTheyAreRefreshed(t *testing.T) {
 type slowToArrive struct{ bitjang.SessionStore }
 
 func (s *slowToArrive) InsertSession(ctx context.Context, sess bitjang.Session) error {
-	time.Sleep(2 * time.Millisecond)
+	time.Sleep(20 * time.Millisecond)
 	return s.SessionStore.InsertSession(ctx, sess)
 }
 

@@ -106,7 +106,7 @@ func TestBulkLoading(t *testing.T) {
 					t.Fatalf("session %d: %v", i, err)
 				}
 				was.Rotation = bitjang.Rotation{Generation: next.Generation, Nonce: next.Nonce, Parent: next.Parent, ConfirmedAt: c.now, ChildAt: c.now}
-				was.Version, was.IdleExpiresAt = was.Version+1, next.IdleExpiresAt
+				was.Version, was.IdleExpiresAt, was.SeenBeforeAt = was.Version+1, next.IdleExpiresAt, was.LastSeenAt
 				if diff := cmp.Diff(was, got, cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) }), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 					t.Errorf("session %d, want -, got +:\n%s", i, diff)
 				}
