@@ -78,6 +78,19 @@ func TestTheRiskPolicyCanBeChanged(t *testing.T) {
 	}
 }
 
+// TestALongSilenceIsSeenWhereNothingElseHasChanged has the usual case decided
+// without an assessment, and an old one not.
+func TestALongSilenceIsSeenWhereNothingElseHasChanged(t *testing.T) {
+	t.Parallel()
+	for days, want := range map[time.Duration]string{6: carriesOn, 8: isTold} {
+		s := newScene(t, laptopAtHome, withRules(t, "long_silence=notify"))
+		s.use(days*aDay, laptopAtHome)
+		if got := s.outcome(); got != want {
+			t.Errorf("after %d days: got %q, want %q", days, got, want)
+		}
+	}
+}
+
 func TestRiskObservedChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, laptopAtHome, func(c *bitjang.Config) { c.Risk = bitjang.RiskObserve })
@@ -186,6 +199,9 @@ func TestAfterAHoldTheOwnerGoesOn(t *testing.T) {
 		sess := s.session(t, s.tokens)
 		if sess.HeldAt.IsZero() {
 			t.Fatalf("%s: not held", name)
+		}
+		if never := name == "the thief confirms the owner's token"; never && !sess.ChildAt.IsZero() {
+			t.Errorf("%s: the record tells of a child that nobody got", name)
 		}
 		sess.HeldAt, sess.HeldFor = time.Time{}, ""
 		if err := s.store.UpdateSession(t.Context(), sess, nil); err != nil {
