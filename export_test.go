@@ -20,3 +20,6 @@ func TOTPCode(secret []byte, unix int64) string { return totpCode(secret, unix/3
 
 // SealEvents does what Run does every five seconds.
 func (s *Service) SealEvents(ctx context.Context) error { return s.sealEvents(ctx) }
+
+// SameSecret is the comparison of codes.
+func SameSecret(got, want string) bool { return sameSecret(got, want) }

@@ -239,7 +239,12 @@ func TestAChallengeOfAUserWhoIsLockedOpensNothing(t *testing.T) {
 	if _, err := r.DisableUser(t.Context(), tokens.Session.UserID); err != nil {
 		t.Fatal(err)
 	}
-	r.notProven(t, c, bitjang.FactorTOTP, a.next(), fromPhone, bitjang.ErrUserDisabled)
+	code := a.next()
+	r.notProven(t, c, bitjang.FactorTOTP, code, fromPhone, bitjang.ErrUserDisabled)
+	if _, err := r.EnableUser(t.Context(), tokens.Session.UserID); err != nil {
+		t.Fatal(err)
+	}
+	r.proven(t, c, bitjang.FactorTOTP, code, fromPhone) // nothing was used up
 }
 
 // TestWrongCodesAreCountedPerChallengeAndPerUser guesses through new challenges,
@@ -308,23 +313,10 @@ func TestARememberedDevice(t *testing.T) {
 	}
 	r.asked(t, known) // the password has changed
 
-	eve := remember()
-	if _, err := r.AddUser(t.Context(), bitjang.AddUserInput{Email: "eve@example.com", Password: bitjang.NewSecret(rightPass), Roles: []string{"r"}}); err != nil {
-		t.Fatal(err)
-	}
-	strict := r.cfg
-	strict.RequireFactor = []string{"r"}
-	node := r.node(t, strict)
-	if err := node.LoadKeys(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	_, err := node.Login(t.Context(), bitjang.LoginInput{Identifier: "eve@example.com", Password: bitjang.NewSecret(rightPass), Caller: eve})
-	challengeOf(t, err, bitjang.ErrFactorRequired) // somebody else's device
-
 	never := r.cfg
 	never.RememberDevice = -1
-	node = r.node(t, never)
-	_, err = node.Login(t.Context(), bitjang.LoginInput{Identifier: ada, Password: bitjang.NewSecret(rightPass), Caller: remember()})
+	node := r.node(t, never)
+	_, err := node.Login(t.Context(), bitjang.LoginInput{Identifier: ada, Password: bitjang.NewSecret(rightPass), Caller: remember()})
 	challengeOf(t, err, bitjang.ErrFactorRequired)
 }
 
@@ -353,6 +345,30 @@ func TestWhoMustHaveAFactor(t *testing.T) {
 			shows(t, m.proven(t, c, bitjang.FactorEmail, m.code(t), fromLaptop), "aal1", "pwd", "email")
 		})
 	}
+}
+
+// TestADeviceIsRememberedForOneUser has two users who differ in nothing else that
+// is looked at.
+func TestADeviceIsRememberedForOneUser(t *testing.T) {
+	t.Parallel()
+	m := newMailing(t, func(c *bitjang.Config) { c.RequireFactor = []string{bitjang.RequireEveryone} })
+	m.addAda(t)
+	if _, err := m.AddUser(t.Context(), bitjang.AddUserInput{Email: "eve@example.com", Password: bitjang.NewSecret(rightPass)}); err != nil {
+		t.Fatal(err)
+	}
+	c := m.asked(t, fromPhone)
+	if err := m.SendCode(t.Context(), c.Token, fromPhone); err != nil {
+		t.Fatal(err)
+	}
+	got, err := m.Prove(t.Context(), bitjang.ProveInput{Challenge: c.Token, Factor: bitjang.FactorEmail, Code: m.code(t), Remember: true, Caller: fromPhone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := fromPhone
+	from.Remembered = got.Remembered
+	m.login(t, from)
+	_, err = m.Login(t.Context(), bitjang.LoginInput{Identifier: "eve@example.com", Password: bitjang.NewSecret(rightPass), Caller: from})
+	challengeOf(t, err, bitjang.ErrFactorRequired)
 }
 
 // TestTheFirstFactorIsSetUpOnce has two challenges with a setup each, begun by
@@ -437,4 +453,16 @@ func TestNobodyIsAskedTwiceForOneJourney(t *testing.T) {
 		tokens = r.refresh(t, tokens, abroad)
 	}
 	r.refused(t, tokens, fromLaptop, bitjang.ErrStepUpRequired) // the way home is another one
+}
+
+func TestNothingIsTheSameAsAnEmptySecret(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		got, want string
+		same      bool
+	}{{"", "", false}, {"1", "", false}, {"", "1", false}, {"12", "1", false}, {"1", "1", true}} {
+		if bitjang.SameSecret(tt.got, tt.want) != tt.same {
+			t.Errorf("%q and %q: got %v", tt.got, tt.want, !tt.same)
+		}
+	}
 }
