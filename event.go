@@ -36,7 +36,10 @@ const (
 	EventRefreshReuse    EventType = "refresh_token_reuse"
 	EventRefreshRecover  EventType = "refresh_recovered" // a lost response was made good
 	EventRefreshAhead    EventType = "store_rollback"    // a token newer than the store came back
-	EventSessionRenewed  EventType = "session_renewed"   // an expired refresh token, renewed by a valid access token
+	EventClientAdded     EventType = "client_added"      // Reason: the client's id, here and below
+	EventClientRotated   EventType = "client_secret_rotated"
+	EventClientRemoved   EventType = "client_removed"
+	EventSessionRenewed  EventType = "session_renewed" // an expired refresh token, renewed by a valid access token
 )
 
 // Event is one line of the audit trail. It never holds a secret.

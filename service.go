@@ -25,6 +25,7 @@ type Service struct {
 	events   EventStore
 	keys     KeyStore
 	mails    MailStore
+	clients  ClientStore
 
 	ring     *keyRing
 	keySet   atomic.Pointer[keySet]
@@ -38,6 +39,7 @@ type Service struct {
 	counts  verdictCounts
 	revoked revoked
 	mailDue chan struct{} // a mail was just put there
+	known   knownClients
 }
 
 // New checks cfg and makes a Service. It does no I/O and starts nothing: call
@@ -55,7 +57,7 @@ func New(cfg Config) (*Service, error) {
 	params := cfg.passwordParams()
 	s := &Service{
 		cfg: cfg, log: cfg.Logger, now: cfg.Now, ring: ring,
-		users: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store, mails: cfg.Store,
+		users: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store, mails: cfg.Store, clients: cfg.Store,
 		mailDue: make(chan struct{}, 1),
 		pool:    passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
 		decoyHash: passhash.Decoy(params),

@@ -28,6 +28,7 @@ type Store struct {
 	grants         map[bitjang.GrantID]bitjang.Grant
 	limits         map[string]time.Time
 	mails          map[string]bitjang.WaitingMail
+	clients        map[string]bitjang.Client
 }
 
 var _ bitjang.Store = (*Store)(nil)
@@ -41,6 +42,7 @@ func New() *Store {
 		grants:   map[bitjang.GrantID]bitjang.Grant{},
 		limits:   map[string]time.Time{},
 		mails:    map[string]bitjang.WaitingMail{},
+		clients:  map[string]bitjang.Client{},
 	}
 }
 

@@ -24,6 +24,7 @@ func Run(t *testing.T, open func(t *testing.T) bitjang.Store) {
 	t.Run("users", func(t *testing.T) { run(t, open, userTests) })
 	t.Run("events", func(t *testing.T) { run(t, open, eventTests) })
 	t.Run("mails", func(t *testing.T) { run(t, open, mailTests) })
+	t.Run("clients", func(t *testing.T) { run(t, open, clientTests) })
 	t.Run("keys", func(t *testing.T) { run(t, open, keyTests) })
 }
 
