@@ -3,6 +3,7 @@ package bitjang
 import (
 	"context"
 
+	"github.com/bitjang/bitjang/internal/jws"
 	"github.com/bitjang/bitjang/verify"
 )
 
@@ -14,3 +15,13 @@ func (s *Service) OccupyWorker(release <-chan struct{}) error {
 
 // ClaimsOf are the claims of the access token.
 func ClaimsOf(t Tokens) *verify.Claims { return t.claims }
+
+// SignAccess signs whatever claims say.
+func (s *Service) SignAccess(claims []byte) (Secret, error) {
+	key, ok := s.keySet.Load().active(s.cfg.Algorithm, s.clock())
+	if !ok {
+		return Secret{}, ErrKeysMissing
+	}
+	token, err := jws.Sign(jws.Header{Alg: key.Algorithm, Typ: accessTokenType, Kid: key.ID}, claims, key.signer)
+	return NewSecret(token), err
+}

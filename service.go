@@ -38,6 +38,7 @@ type Service struct {
 	flights flights
 	counts  verdictCounts
 	revoked revoked
+	hub     *feedHub
 	mailDue chan struct{} // a mail was just put there
 	known   knownClients
 }
@@ -58,8 +59,8 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		cfg: cfg, log: cfg.Logger, now: cfg.Now, ring: ring,
 		users: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store, mails: cfg.Store, clients: cfg.Store,
-		mailDue: make(chan struct{}, 1),
-		pool:    passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
+		mailDue: make(chan struct{}, 1), hub: newFeedHub(),
+		pool: passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
 		decoyHash: passhash.Decoy(params),
 	}
 	s.verifier, err = verify.New(verify.Config{
@@ -148,6 +149,7 @@ func (s *Service) runSweep(ctx context.Context) {
 			return
 		case <-sweep.C:
 			s.revoked.forget(s.feedHorizon())
+			s.hub.forget(s.feedHorizon())
 			if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
 				s.log.Error("sweep interrupted", "error", err)
 			}
@@ -220,12 +222,13 @@ type Stats struct {
 	Refreshes                     map[string]int64 // by verdict
 	PasswordRunning, PasswordWait int
 	Revoked                       int // sessions that the node knows to have ended or be held
+	Followers                     int // of the revocation feed, here
 }
 
 // Stats returns the counters.
 func (s *Service) Stats() Stats {
 	running, waiting := s.pool.Stats()
-	return Stats{Refreshes: s.counts.snapshot(), PasswordRunning: running, PasswordWait: waiting, Revoked: s.revoked.len()}
+	return Stats{Refreshes: s.counts.snapshot(), PasswordRunning: running, PasswordWait: waiting, Revoked: s.revoked.len(), Followers: int(s.hub.followers.Load())}
 }
 
 // verdictCounts counts refreshes by verdict.

@@ -99,6 +99,8 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
 func challenge(r *http.Request, code string) string {
 	token, _ := AccessToken(r)
 	switch code {
+	case bitjang.ErrInvalidClient.Reason:
+		return `Basic realm="bitjang"`
 	case bitjang.ErrAccessToken.Reason, bitjang.ErrSessionUnknown.Reason, bitjang.ErrSessionExpired.Reason, bitjang.ErrSessionRevoked.Reason:
 		if !token.IsZero() {
 			return `Bearer realm="bitjang", error="invalid_token"`
