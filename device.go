@@ -34,6 +34,9 @@ type Caller struct {
 	IP       netip.Addr
 	Device   Device
 	Language string // for mails: a language tag or an Accept-Language header; may be empty
+	Proof    Proof
+
+	key string // thumbprint of the key that the caller has shown to hold: see Service.prove
 }
 
 // Limits of what a caller may make the server remember, in bytes.

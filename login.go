@@ -26,6 +26,9 @@ type LoginInput struct {
 // ends the device's previous session of the same user, and the longest unseen
 // session beyond Config.SessionLimit.
 func (s *Service) Login(ctx context.Context, in LoginInput) (Tokens, error) {
+	if err := s.prove(&in.Caller); err != nil {
+		return Tokens{}, err
+	}
 	started := time.Now() // a stopwatch, not a date: it must not follow a clock that is set
 	u, err := s.checkCredentials(ctx, in)
 	if errors.Is(err, ErrInvalidCredentials) {
@@ -40,6 +43,9 @@ func (s *Service) Login(ctx context.Context, in LoginInput) (Tokens, error) {
 // admitUser opens a session for a user who has shown who they are, by a method
 // of RFC 8176.
 func (s *Service) admitUser(ctx context.Context, u User, from Caller, method string) (Tokens, error) {
+	if err := s.prove(&from); err != nil {
+		return Tokens{}, err
+	}
 	u, err := s.keepAccount(ctx, u, from)
 	if err != nil {
 		return Tokens{}, err
@@ -53,7 +59,7 @@ func (s *Service) admitUser(ctx context.Context, u User, from Caller, method str
 	if err := s.makeRoom(ctx, &sess, from); err != nil {
 		return Tokens{}, err
 	}
-	tokens, err := s.issue(sess, t, sess.CreatedAt)
+	tokens, err := s.issue(sess, t, sess.CreatedAt, from)
 	tokens.User = &u
 	return tokens, err
 }
@@ -119,7 +125,7 @@ func (s *Service) openSession(ctx context.Context, u User, from Caller, method s
 		CreatedAt: now, LastSeenAt: now,
 		IdleExpiresAt: now.Add(s.cfg.RefreshTTL), ExpiresAt: now.Add(s.cfg.SessionTTL),
 		AuthTime: now, AMR: []string{method}, ACR: aal1, Roles: u.Roles,
-		Device: from.Device.bounded(), IP: from.IP,
+		Device: from.Device.bounded(), IP: from.IP, KeyThumbprint: from.key,
 	}
 	if err := s.sessions.InsertSession(ctx, sess); err != nil {
 		return Session{}, t, outage("save session", err)

@@ -128,6 +128,9 @@ func (s *Service) LoginByLink(ctx context.Context, token Secret, from Caller) (T
 	if from.Device.ID == "" {
 		return Tokens{}, ErrLinkInvalid
 	}
+	if err := s.prove(&from); err != nil {
+		return Tokens{}, err
+	}
 	u, facts, err := s.useLink(ctx, linkLogin, from.Device.ID, token)
 	if err != nil {
 		return Tokens{}, err
