@@ -55,13 +55,15 @@ var (
 		"Logins waiting for a password hash.", nil, nil)
 	revokedSessions = prometheus.NewDesc("bitjang_revoked_sessions",
 		"Sessions that this node has read of in the revocation feed and whose access tokens may not have expired yet.", nil, nil)
+	feedFollowers = prometheus.NewDesc("bitjang_feed_followers",
+		"Resource servers that follow the revocation feed at this node.", nil, nil)
 	buildInfo = prometheus.NewDesc("bitjang_build_info",
 		"What runs here; the value is 1.", []string{"version", "goversion"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (m *serviceMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{refreshTotal, passwordRunning, passwordWaiting, revokedSessions, buildInfo} {
+	for _, d := range []*prometheus.Desc{refreshTotal, passwordRunning, passwordWaiting, revokedSessions, feedFollowers, buildInfo} {
 		ch <- d
 	}
 }
@@ -75,5 +77,6 @@ func (m *serviceMetrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(passwordRunning, prometheus.GaugeValue, float64(stats.PasswordRunning))
 	ch <- prometheus.MustNewConstMetric(passwordWaiting, prometheus.GaugeValue, float64(stats.PasswordWait))
 	ch <- prometheus.MustNewConstMetric(revokedSessions, prometheus.GaugeValue, float64(stats.Revoked))
+	ch <- prometheus.MustNewConstMetric(feedFollowers, prometheus.GaugeValue, float64(stats.Followers))
 	ch <- prometheus.MustNewConstMetric(buildInfo, prometheus.GaugeValue, 1, m.build.Version, m.build.Go)
 }
