@@ -29,9 +29,10 @@ const module = "github.com/bitjang/bitjang"
 // store. A package that is not listed may not exist.
 var house = map[string][]string{
 	"internal/jws":      {},
+	"internal/dpop":     {"internal/jws"},
 	"internal/passhash": {},
-	"verify":            {"internal/jws"},
-	"":                  {"verify", "internal/jws", "internal/passhash"},
+	"verify":            {"internal/dpop", "internal/jws"},
+	"":                  {"verify", "internal/dpop", "internal/jws", "internal/passhash"},
 	"passkey":           {""},
 	"store/memory":      {""},
 	"store/sqlstore":    {""},
@@ -45,6 +46,7 @@ var house = map[string][]string{
 	"internal/pages":    {"", "internal/i18n", "internal/mail", "internal/web"},
 	"server":            {"", "internal/api", "internal/i18n", "internal/mail", "internal/pages", "internal/web"},
 	"cmd/bitjang":       {"", "passkey", "server", "store/sqlstore", "store/redisstore"},
+	"bench/feed":        {"", "internal/jws", "store/sqlstore", "verify"},
 	"bench":             {"", "internal/servers", "store/sqlstore", "store/redisstore", "verify"},
 }
 

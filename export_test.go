@@ -3,6 +3,7 @@ package bitjang
 import (
 	"context"
 
+	"github.com/bitjang/bitjang/internal/jws"
 	"github.com/bitjang/bitjang/verify"
 )
 
@@ -20,3 +21,13 @@ func TOTPCode(secret []byte, unix int64) string { return totpCode(secret, unix/3
 
 // SealEvents does what Run does every five seconds.
 func (s *Service) SealEvents(ctx context.Context) error { return s.sealEvents(ctx) }
+
+// SignAccess signs whatever claims say.
+func (s *Service) SignAccess(claims []byte) (Secret, error) {
+	key, ok := s.keySet.Load().active(s.cfg.Algorithm, s.clock())
+	if !ok {
+		return Secret{}, ErrKeysMissing
+	}
+	token, err := jws.Sign(jws.Header{Alg: key.Algorithm, Typ: accessTokenType, Kid: key.ID}, claims, key.signer)
+	return NewSecret(token), err
+}

@@ -107,6 +107,9 @@ func (s *Service) Prove(ctx context.Context, in ProveInput) (Tokens, error) {
 
 func (s *Service) prove(ctx context.Context, in ProveInput) (Tokens, error) {
 	in.Caller.Device = in.Caller.Device.bounded()
+	if err := s.proveKey(&in.Caller); err != nil {
+		return Tokens{}, err
+	}
 	facts, err := s.openChallenge(in.Challenge, in.Caller)
 	if err != nil {
 		return Tokens{}, err
@@ -174,8 +177,11 @@ func (s *Service) stillAsked(ctx context.Context, facts *challengeFacts, u *User
 		} else if err != nil {
 			return err
 		}
-		if sess.UserID != u.ID || !sameDevice(sess.Device, from.Device) {
+		if sess.UserID != u.ID || !(sess.own(from) || sameDevice(sess.Device, from.Device)) {
 			return ErrChallengeInvalid
+		}
+		if sess.KeyThumbprint != "" && !sess.own(from) {
+			return ErrDPoPRequired
 		}
 	}
 	return nil

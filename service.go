@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bitjang/bitjang/internal/dpop"
 	"github.com/bitjang/bitjang/internal/passhash"
 	"github.com/bitjang/bitjang/verify"
 )
@@ -27,6 +28,7 @@ type Service struct {
 	events   EventStore
 	keys     KeyStore
 	mails    MailStore
+	clients  ClientStore
 
 	ring     *keyRing
 	keySet   atomic.Pointer[keySet]
@@ -47,7 +49,10 @@ type Service struct {
 	limited   limitCounts
 	stuffing  atomic.Int64
 
+	hub     *feedHub
+	proofs  *dpop.Replayed
 	mailDue chan struct{} // a mail was just put there
+	known   knownClients
 }
 
 // New checks cfg and makes a Service. It does no I/O and starts nothing: call
@@ -65,10 +70,10 @@ func New(cfg Config) (*Service, error) {
 	params := cfg.passwordParams()
 	s := &Service{
 		cfg: cfg, log: cfg.Logger, now: cfg.Now, ring: ring,
-		users: cfg.Store, factors: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store, mails: cfg.Store,
+		users: cfg.Store, factors: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store, mails: cfg.Store, clients: cfg.Store,
 		risk:    newRisk(&cfg),
-		mailDue: make(chan struct{}, 1),
-		pool:    passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
+		mailDue: make(chan struct{}, 1), hub: newFeedHub(), proofs: dpop.NewReplayed(maxProofs),
+		pool: passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
 		decoyHash: passhash.Decoy(params),
 		refreshes: newNearLimits(), told: newNearLimits(), guesses: newGuessWatch(), limited: newLimitCounts(),
 	}
@@ -76,7 +81,9 @@ func New(cfg Config) (*Service, error) {
 		Issuer: cfg.Issuer, Audience: cfg.Audience, Keys: ownKeys{s},
 		Algorithms: []string{"ES256", "EdDSA", "RS256"}, // all are ours; each key is pinned to one
 		Leeway:     clockSkew,
-		Now:        cfg.Now,
+		// A nonce has to be in their proofs, so holdsKey looks at those.
+		InsecureNoProof: true,
+		Now:             cfg.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("bitjang: %w", err)
@@ -160,6 +167,7 @@ func (s *Service) runSweep(ctx context.Context) {
 			return
 		case <-sweep.C:
 			s.revoked.forget(s.feedHorizon())
+			s.hub.forget(s.feedHorizon())
 			if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
 				s.log.Error("sweep interrupted", "error", err)
 			}
@@ -234,14 +242,15 @@ type Stats struct {
 	PasswordRunning, PasswordWait int
 	Revoked                       int // sessions that the node knows to have ended or be held
 
-	Limited  map[string]int64 // refusals by the name of the limit
-	Stuffing int64            // how often credential stuffing was noticed
+	Limited   map[string]int64 // refusals by the name of the limit
+	Stuffing  int64            // how often credential stuffing was noticed
+	Followers int              // of the revocation feed, here
 }
 
 // Stats returns the counters.
 func (s *Service) Stats() Stats {
 	running, waiting := s.pool.Stats()
-	return Stats{Refreshes: s.counts.snapshot(), Risk: s.risk.snapshot(), PasswordRunning: running, PasswordWait: waiting, Revoked: s.revoked.len(),
+	return Stats{Refreshes: s.counts.snapshot(), Risk: s.risk.snapshot(), PasswordRunning: running, PasswordWait: waiting, Revoked: s.revoked.len(), Followers: int(s.hub.followers.Load()),
 		Limited: s.limited.snapshot(), Stuffing: s.stuffing.Load()}
 }
 

@@ -370,6 +370,14 @@ func (s *spy) DeleteSessions(ctx context.Context, before time.Time, limit int) (
 	return n, more, err
 }
 
+func (s *spy) Revocations(ctx context.Context, after string, limit int) (list []bitjang.Revocation, next string, err error) {
+	err = s.around("Revocations", func() (err error) {
+		list, next, err = s.Store.Revocations(ctx, after, limit)
+		return err
+	})
+	return list, next, err
+}
+
 func (s *spy) InsertUser(ctx context.Context, u bitjang.User) error {
 	return s.around("InsertUser", func() error { return s.Store.InsertUser(ctx, u) })
 }
@@ -400,6 +408,10 @@ func (s *spy) Events(ctx context.Context, userID string, before int64, limit int
 
 func (s *spy) DeleteEvents(ctx context.Context, before time.Time, limit int) (int, error) {
 	return around1(s, "DeleteEvents", func() (int, error) { return s.Store.DeleteEvents(ctx, before, limit) })
+}
+
+func (s *spy) Client(ctx context.Context, id string) (bitjang.Client, error) {
+	return around1(s, "Client", func() (bitjang.Client, error) { return s.Store.Client(ctx, id) })
 }
 
 func (s *spy) InsertKey(ctx context.Context, k bitjang.SigningKey) error {

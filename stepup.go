@@ -93,6 +93,9 @@ func (s *Service) StepUp(ctx context.Context, in StepUpInput) (c Challenge, done
 
 // SendCode mails the code of a challenge that takes one.
 func (s *Service) SendCode(ctx context.Context, token Secret, from Caller) error {
+	if err := s.proveKey(&from); err != nil {
+		return err
+	}
 	facts, err := s.openChallenge(token, from)
 	if err != nil {
 		return err

@@ -29,6 +29,7 @@ type Store interface {
 	EventStore
 	KeyStore
 	MailStore
+	ClientStore
 }
 
 // SessionStore keeps what changes by the minute: sessions, and beside them the
@@ -146,8 +147,9 @@ type Spending struct {
 }
 
 // Confirmation is row 4 of the verdict table as a conditional write. The
-// condition: the session exists, is neither ended nor held, Now is before both
-// expiries, its Generation is one less than this one, and its Nonce is this
+// condition: the session exists, is neither ended nor held nor bound to a key
+// (whoever brings a token of such a one has to be looked at first), Now is before
+// both expiries, its Generation is one less than this one, and its Nonce is this
 // Parent. Generations do not wrap around.
 // The effect: Rotation becomes (Generation, Nonce, Parent, Now, Now, zero),
 // LastSeenAt Now, IdleExpiresAt as given, Version + 1. The session that is
@@ -190,6 +192,16 @@ type UserStore interface {
 	// DeleteUsers removes at most limit users whose DeleteAt is set and before t,
 	// and with them their factors.
 	DeleteUsers(ctx context.Context, t time.Time, limit int) (removed int, err error)
+}
+
+// ClientStore keeps the registered clients.
+type ClientStore interface {
+	InsertClient(ctx context.Context, c Client) error // ErrExists
+	Client(ctx context.Context, id string) (Client, error)
+	UpdateClient(ctx context.Context, c Client) error // compare-and-swap; CreatedAt stays
+	// Clients lists clients in the order of their ids, after the given one.
+	Clients(ctx context.Context, after string, limit int) ([]Client, error)
+	DeleteClient(ctx context.Context, id string) error // no error if it is gone already
 }
 
 // MailStore keeps the mails that wait to be sent.

@@ -29,6 +29,7 @@ type Store struct {
 	limits         map[string]time.Time
 	mails          map[string]bitjang.WaitingMail
 	factors        map[string]bitjang.Factor
+	clients        map[string]bitjang.Client
 }
 
 var _ bitjang.Store = (*Store)(nil)
@@ -43,6 +44,7 @@ func New() *Store {
 		limits:   map[string]time.Time{},
 		mails:    map[string]bitjang.WaitingMail{},
 		factors:  map[string]bitjang.Factor{},
+		clients:  map[string]bitjang.Client{},
 	}
 }
 
@@ -91,7 +93,7 @@ func (s *Store) ConfirmSession(ctx context.Context, c bitjang.Confirmation) (bit
 	}
 	defer leave()
 	sess, ok := s.sessions[c.ID]
-	holds := ok && sess.EndedAt.IsZero() && sess.HeldAt.IsZero() &&
+	holds := ok && sess.EndedAt.IsZero() && sess.HeldAt.IsZero() && sess.KeyThumbprint == "" &&
 		c.Now.Before(sess.IdleExpiresAt) && c.Now.Before(sess.ExpiresAt) &&
 		c.Generation > 0 && sess.Generation+1 == c.Generation && sess.Nonce == c.Parent
 	if !holds {
