@@ -27,6 +27,7 @@ type Service struct {
 	events   EventStore
 	keys     KeyStore
 	mails    MailStore
+	clients  ClientStore
 
 	ring     *keyRing
 	keySet   atomic.Pointer[keySet]
@@ -47,6 +48,7 @@ type Service struct {
 	stuffing  atomic.Int64
 
 	mailDue chan struct{} // a mail was just put there
+	known   knownClients
 }
 
 // New checks cfg and makes a Service. It does no I/O and starts nothing: call
@@ -65,6 +67,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		cfg: cfg, log: cfg.Logger, now: cfg.Now, ring: ring,
 		users: cfg.Store, factors: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store, mails: cfg.Store,
+		clients: cfg.Store,
 		mailDue: make(chan struct{}, 1),
 		pool:    passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
 		decoyHash: passhash.Decoy(params),
