@@ -67,13 +67,20 @@ func (s *Service) EndSession(ctx context.Context, in EndSessionInput) error {
 	if in.UserID != "" && sess.UserID != in.UserID {
 		return ErrNoSuchSession
 	}
-	f := EndFilter{UserID: sess.UserID, Only: sess.ID, At: s.clock(), Reason: in.Reason}
+	if err := s.endOne(ctx, &sess, in.Reason, in.Caller); err != nil {
+		return err
+	}
+	return s.endApplications(ctx, &sess, in.Caller)
+}
+
+func (s *Service) endOne(ctx context.Context, sess *Session, why EndReason, from Caller) error {
+	f := EndFilter{UserID: sess.UserID, Only: sess.ID, At: s.clock(), Reason: why}
 	n, err := s.sessions.EndSessions(ctx, f)
 	if err != nil {
 		return outage("end session", err)
 	}
 	if n > 0 {
-		s.record(ctx, happened(EventSessionEnded, &sess, in.Caller, string(in.Reason)))
+		s.record(ctx, happened(EventSessionEnded, sess, from, string(why)))
 	}
 	return nil
 }

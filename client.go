@@ -105,6 +105,9 @@ func (s *Service) AddClient(ctx context.Context, c Client) (Client, Secret, erro
 	if len(c.GrantTypes) == 0 && len(c.RedirectURIs) > 0 {
 		c.GrantTypes = []string{GrantAuthorizationCode, GrantRefreshToken}
 	}
+	if len(c.Scopes) == 0 && c.mayUse(GrantAuthorizationCode) {
+		c.Scopes = []string{scopeOpenID, scopeProfile, scopeEmail, scopeOffline}
+	}
 	c.CreatedAt, c.UpdatedAt, c.Version, c.Secrets = now, now, 1, nil
 	if err := s.checkClient(&c); err != nil {
 		return Client{}, Secret{}, err

@@ -36,6 +36,8 @@ type Caller struct {
 	Language string // for mails: a language tag or an Accept-Language header; may be empty
 	// Remembered is the Tokens.Remembered that the device was given, if any.
 	Remembered Secret
+
+	backend bool // a server that speaks for people elsewhere: its address is not theirs
 }
 
 // Limits of what a caller may make the server remember, in bytes.
