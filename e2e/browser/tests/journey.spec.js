@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { expect, firefox, linkIn, safari, test } from '../harness/fixtures.js'
 import { text } from '../harness/texts.js'
 
-test.describe.configure({ timeout: 120_000 })
+test.describe.configure({ timeout: 300_000 })
 
 test('a whole life of an account', async ({ page, visitor, person, browserOf, mail, watch, t }) => {
   const minji = visitor(page, person)
