@@ -17,7 +17,7 @@ function firstByte(url, headers, agent) {
   })
 }
 
-test('how long the first byte takes (printed, not judged)', async ({ bitjang, mail, person, t }) => {
+test('how long the first byte takes (printed; only the absurd fails)', async ({ bitjang, mail, person, t }) => {
   const post = (path, fields) => fetch(bitjang.url + path, { method: 'POST', body: new URLSearchParams(fields), redirect: 'manual' })
   await post('/signup', person)
   const subject = t('mail.verify_email.subject', { Service: 'Bitjang' })
@@ -37,6 +37,8 @@ test('how long the first byte takes (printed, not judged)', async ({ bitjang, ma
       times.push(took)
     }
     times.sort((a, b) => a - b)
+    // 10 ms is the aim. A busy machine misses it, so only a hang is a failure.
+    expect(times[rounds / 2]).toBeLessThan(2_000)
     console.log(`first byte of ${path}: median ${times[rounds / 2].toFixed(2)} ms, slowest ${times.at(-1).toFixed(2)} ms, of ${rounds}`)
   }
   agent.destroy()
