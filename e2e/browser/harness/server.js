@@ -20,7 +20,6 @@ export async function startBitjang(env = {}) {
     BITJANG_DATA_DIR: dir,
     BITJANG_VERIFY_EMAIL: 'required',
     BITJANG_ACCESS_TTL: '2s', // so that every journey refreshes many times
-    BITJANG_RATE_LIMITS: 'off', // all tests come from one address
     BITJANG_PASSWORD_MEMORY: '8192',
     BITJANG_PASSWORD_TIME: '1',
     BITJANG_RATE_LIMITS: 'off', // hundreds of people come from one address
