@@ -3,6 +3,7 @@ package server_test
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestLoggingOutEmptiesTheBrowsersMemoryOfPages is about "back": browsers keep
@@ -18,6 +19,24 @@ func TestLoggingOutEmptiesTheBrowsersMemoryOfPages(t *testing.T) {
 			t.Errorf("%s: got %d and Clear-Site-Data %q", leave.path, s.status, got)
 		}
 	}
+}
+
+// TestEveryPageOfTheAccountOutlivesTheAccessToken opens each with nothing but
+// the refresh token, as after ten minutes on another one.
+func TestEveryPageOfTheAccountOutlivesTheAccessToken(t *testing.T) {
+	t.Parallel()
+	r, _, visit := pageRig(t)
+	p := visit("en", browser)
+	p.leads(p.post("/login", "email", alice, "password", password), "/account")
+	for _, path := range []string{"/account", "/account/activity", "/account/security", "/account/profile", "/account/delete", "/account/export"} {
+		r.clock.advance(11 * time.Minute)
+		s := p.get(path).want(t, 200)
+		if !strings.Contains(strings.Join(s.header.Values("Set-Cookie"), " "), rtCookie) {
+			t.Errorf("%s: was not a refresh", path)
+		}
+	}
+	stranger := visit("en", browser)
+	stranger.leads(stranger.get("/account/export"), "/login?return_to=%2Faccount%2Fexport")
 }
 
 // TestAProblemIsAtTheFieldThatItIsAbout is for screen readers, which start there.

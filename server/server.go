@@ -98,7 +98,7 @@ func newPages(svc *bitjang.Service, edge *web.Edge, endpoints *api.API, opt Opti
 	}
 	theme := opt.Theme.withDefaults()
 	return pages.New(pages.Options{
-		Service: svc, Edge: edge, ReturnURLs: opt.ReturnURLs, Mailbox: opt.Mailbox, Export: endpoints.Export, Places: opt.Places.Of,
+		Service: svc, Edge: edge, ReturnURLs: opt.ReturnURLs, Mailbox: opt.Mailbox, Export: endpoints.WriteExport, Places: opt.Places.Of,
 		Theme: pages.Theme{Name: theme.Name, Color: theme.Color, Logo: theme.Logo, LogoType: theme.LogoType, CSS: theme.CSS, Templates: theme.Templates},
 	})
 }

@@ -183,6 +183,11 @@ func (p *Pages) SaveProfile(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+// Download is GET /account/export.
+func (p *Pages) Download(w http.ResponseWriter, r *http.Request) error {
+	return p.member(w, r, func(_ bitjang.Admission, u bitjang.User) error { return p.Export(w, r, u.ID) })
+}
+
 type deletePage struct {
 	frame
 	Days int

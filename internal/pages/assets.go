@@ -48,11 +48,11 @@ func (p *Pages) makeAssets() error {
 	if !hexColor.MatchString(color) {
 		return fmt.Errorf("Theme.Color: %q is not a colour like #2f5bd8", color)
 	}
-	ink := "#ffffff"
-	if luminance(color) > 0.2 {
-		ink = "#101418" // white on it would not be readable
+	ink, onPaper := "#ffffff", color
+	if luminance(color) > 0.2 { // white on it would not be readable, nor it on white
+		ink, onPaper = "#101418", "color-mix(in oklab,"+color+" 45%,#000)"
 	}
-	style := ":root{--accent:" + color + ";--on-accent:" + ink + "}\n" + ownStyle
+	style := ":root{--accent:" + color + ";--on-accent:" + ink + ";--accent-on-paper:" + onPaper + "}\n" + ownStyle
 	p.style = add("style.css", "text/css; charset=utf-8", append([]byte(style), p.Theme.CSS...))
 	p.script = add("times.js", "text/javascript; charset=utf-8", []byte(ownScript))
 	p.passkeys = add("passkey.js", "text/javascript; charset=utf-8", []byte(ownPasskeys))

@@ -43,7 +43,8 @@ type Options struct {
 	Theme      Theme
 	ReturnURLs []string
 	Mailbox    *mail.Mailbox // shown at /dev/mail, if there is one
-	Export     web.Handler   // answers with the caller's data as a file
+	// Export answers with everything about a user as a file.
+	Export func(w http.ResponseWriter, r *http.Request, userID string) error
 	// Places names the place of an address in a language, "" if it does not know.
 	Places func(addr netip.Addr, language string) string
 }

@@ -38,7 +38,7 @@ func (p *Pages) Routes() []Route {
 		{"GET /account/profile", p.Profile}, {"POST /account/profile", p.SaveProfile},
 		{"POST /account/verify-email/resend", p.Resend},
 		{"GET /account/delete", p.DeleteForm}, {"POST /account/delete", p.Delete},
-		{"GET /account/export", p.Options.Export},
+		{"GET /account/export", p.Download},
 		{"POST /account/language", p.Language},
 		{"GET /account/assets/{file}", p.Asset},
 	}

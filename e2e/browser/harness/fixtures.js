@@ -27,6 +27,8 @@ export const test = base.extend({
     await mail.stop()
   }, { scope: 'worker' }],
 
+  // settings are added to Bitjang's. test.use them at the top of a file: they make
+  // a worker of their own, which Playwright refuses within test.describe.
   settings: [{}, { option: true, scope: 'worker' }],
 
   bitjang: [async ({ mail, settings }, use) => {
