@@ -84,6 +84,9 @@ var (
 	ErrNoSuchUser         = &Error{Code: NotFound, Reason: "user_unknown", Message: "No such user."}
 	ErrNoSuchSession      = &Error{Code: NotFound, Reason: "session_not_found", Message: "No such session."}
 	ErrTooManyAttempts    = &Error{Code: RateLimited, Reason: "too_many_attempts", Message: "Too many attempts. Wait a while and try again."}
+	ErrInvalidClient      = &Error{Code: Unauthenticated, Reason: "invalid_client", Message: "The client is unknown, or did not prove who it is."}
+	ErrNoSuchClient       = &Error{Code: NotFound, Reason: "client_unknown", Message: "No such client."}
+	ErrClientExists       = &Error{Code: Conflict, Reason: "client_exists", Message: "There is a client with this id."}
 	ErrOverloaded         = &Error{Code: Unavailable, Reason: "overloaded", Message: "Too many logins at once. Try again in a moment.", RetryAfter: 2 * time.Second}
 	ErrStoreDown          = &Error{Code: Unavailable, Reason: "store_unavailable", Message: "The session store cannot be reached. Try again in a moment.", RetryAfter: time.Second}
 	ErrKeysMissing        = &Error{Code: Unavailable, Reason: "keys_unavailable", Message: "The signing keys are not loaded yet. Try again in a moment.", RetryAfter: time.Second}

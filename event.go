@@ -50,6 +50,9 @@ const (
 	// EventCredentialStuffing concerns no user: logins fail at many accounts.
 	// Reason is the network, or "everywhere"; Count how many accounts.
 	EventCredentialStuffing EventType = "credential_stuffing"
+	EventClientAdded        EventType = "client_added" // Reason: the client's id, here and below
+	EventClientRotated      EventType = "client_secret_rotated"
+	EventClientRemoved      EventType = "client_removed"
 )
 
 // Event is one line of the audit trail. It never holds a secret.

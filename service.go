@@ -27,6 +27,7 @@ type Service struct {
 	events   EventStore
 	keys     KeyStore
 	mails    MailStore
+	clients  ClientStore
 
 	ring     *keyRing
 	keySet   atomic.Pointer[keySet]
@@ -48,6 +49,7 @@ type Service struct {
 	stuffing  atomic.Int64
 
 	mailDue chan struct{} // a mail was just put there
+	known   knownClients
 }
 
 // New checks cfg and makes a Service. It does no I/O and starts nothing: call
@@ -67,6 +69,7 @@ func New(cfg Config) (*Service, error) {
 		cfg: cfg, log: cfg.Logger, now: cfg.Now, ring: ring,
 		users: cfg.Store, factors: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store, mails: cfg.Store,
 		risk:    newRisk(&cfg),
+		clients: cfg.Store,
 		mailDue: make(chan struct{}, 1),
 		pool:    passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
 		decoyHash: passhash.Decoy(params),

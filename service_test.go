@@ -402,6 +402,10 @@ func (s *spy) DeleteEvents(ctx context.Context, before time.Time, limit int) (in
 	return around1(s, "DeleteEvents", func() (int, error) { return s.Store.DeleteEvents(ctx, before, limit) })
 }
 
+func (s *spy) Client(ctx context.Context, id string) (bitjang.Client, error) {
+	return around1(s, "Client", func() (bitjang.Client, error) { return s.Store.Client(ctx, id) })
+}
+
 func (s *spy) InsertKey(ctx context.Context, k bitjang.SigningKey) error {
 	return s.around("InsertKey", func() error { return s.Store.InsertKey(ctx, k) })
 }

@@ -136,8 +136,13 @@ type Session struct {
 	AuthTime time.Time // when the user last proved who they are
 	AMR      []string  // how (RFC 8176)
 	ACR      string
-	Scope    string
+	Scope    string   // of a session of a Client, separated by spaces
+	Audience string   // what a Client's access tokens are for; "": Config.Audience
 	Roles    []string // the user's, copied so that a refresh needs no second record
+
+	// LoginID is the session that a Client's session goes back to, if it is to
+	// end with that one.
+	LoginID SessionID
 
 	Device Device
 	IP     netip.Addr // last seen

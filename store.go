@@ -29,6 +29,7 @@ type Store interface {
 	EventStore
 	KeyStore
 	MailStore
+	ClientStore
 }
 
 // SessionStore keeps what changes by the minute: sessions, and beside them the
@@ -190,6 +191,16 @@ type UserStore interface {
 	// DeleteUsers removes at most limit users whose DeleteAt is set and before t,
 	// and with them their factors.
 	DeleteUsers(ctx context.Context, t time.Time, limit int) (removed int, err error)
+}
+
+// ClientStore keeps the registered clients.
+type ClientStore interface {
+	InsertClient(ctx context.Context, c Client) error // ErrExists
+	Client(ctx context.Context, id string) (Client, error)
+	UpdateClient(ctx context.Context, c Client) error // compare-and-swap; CreatedAt stays
+	// Clients lists clients in the order of their ids, after the given one.
+	Clients(ctx context.Context, after string, limit int) ([]Client, error)
+	DeleteClient(ctx context.Context, id string) error // no error if it is gone already
 }
 
 // MailStore keeps the mails that wait to be sent.

@@ -79,6 +79,7 @@ var hints = []struct {
 	{bitjang.ErrWrongMasterKey, "give the master key that this database was first started with, in BITJANG_MASTER_KEY or in the file BITJANG_MASTER_KEY_FILE names; to replace a key, give both, the new one first"},
 	{bitjang.ErrNoSuchUser, `"bitjang user list" shows who there is; is this the right data directory ("bitjang config")?`},
 	{bitjang.ErrNoSuchSession, `"bitjang session list" and "bitjang session list --ended" show what there is`},
+	{bitjang.ErrNoSuchClient, `"bitjang client list" shows which there are`},
 	{bitjang.ErrUserExists, `"bitjang user passwd" sets a new password for an existing account`},
 	{syscall.EADDRINUSE, "another program listens there: stop it, or choose another address with --listen or BITJANG_LISTEN"},
 	{syscall.EADDRNOTAVAIL, "this machine has no such address: 127.0.0.1 is reachable from here only, 0.0.0.0 from everywhere"},

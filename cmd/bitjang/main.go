@@ -67,7 +67,7 @@ holds, and "bitjang check" whether it can work.`,
 	})
 	root.AddCommand(
 		p.serveCommand(), p.configCommand(), p.checkCommand(), p.migrateCommand(), p.backupCommand(), p.restoreCommand(),
-		p.userCommand(), p.sessionCommand(), p.whyCommand(), p.auditCommand(), p.keyCommand(),
+		p.userCommand(), p.sessionCommand(), p.clientCommand(), p.whyCommand(), p.auditCommand(), p.keyCommand(),
 		p.versionCommand(), p.manCommand(),
 	)
 	return root

@@ -29,6 +29,7 @@ type Store struct {
 	limits         map[string]time.Time
 	mails          map[string]bitjang.WaitingMail
 	factors        map[string]bitjang.Factor
+	clients        map[string]bitjang.Client
 }
 
 var _ bitjang.Store = (*Store)(nil)
@@ -43,6 +44,7 @@ func New() *Store {
 		limits:   map[string]time.Time{},
 		mails:    map[string]bitjang.WaitingMail{},
 		factors:  map[string]bitjang.Factor{},
+		clients:  map[string]bitjang.Client{},
 	}
 }
 

@@ -62,6 +62,12 @@ func encodeSession(s *bitjang.Session) (sessionRecord, error) {
 		tail.text(text)
 	}
 	tail.bool(h.Mobile)
+	tail.text(s.Audience)
+	if s.LoginID.IsZero() {
+		tail.text("")
+	} else {
+		tail.text(string(s.LoginID[:]))
+	}
 	err = errors.Join(err, kept.err, tail.err)
 	return sessionRecord{string(head.b), string(kept.b), string(tail.b)}, err
 }
@@ -93,6 +99,8 @@ func decodeSession(id bitjang.SessionID, record string) (bitjang.Session, error)
 		*text = r.text()
 	}
 	h.Mobile = r.bool()
+	s.Audience = r.text()
+	copy(s.LoginID[:], r.text())
 	if err := errors.Join(r.err, s.IP.UnmarshalBinary([]byte(ip))); err != nil {
 		return bitjang.Session{}, fmt.Errorf("session %s: %w", id, err)
 	}

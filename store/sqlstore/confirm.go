@@ -13,7 +13,7 @@ import (
 // confirmedColumns are those that a Confirmation does not tell: it names some,
 // and that the session has neither ended nor is held is its condition.
 const confirmedColumns = `user_id, created_at, client_id, version, expires_at,
-	auth_time, amr, acr, scope, roles, device_id, device_name, user_agent, client_hints, ip, seen_before_at`
+	auth_time, amr, acr, scope, audience, login_id, roles, device_id, device_name, user_agent, client_hints, ip, seen_before_at`
 
 // moved is a session that a confirmation has moved, as far as its row tells.
 type moved struct{ bitjang.Session }
@@ -21,7 +21,7 @@ type moved struct{ bitjang.Session }
 func scanMoved(r row) (m moved, err error) {
 	s := &m.Session
 	err = r.Scan(fixedCol{s.ID[:]}, &s.UserID, timeCol{&s.CreatedAt}, &s.ClientID, &s.Version, timeCol{&s.ExpiresAt},
-		timeCol{&s.AuthTime}, listCol{&s.AMR}, &s.ACR, &s.Scope, listCol{&s.Roles},
+		timeCol{&s.AuthTime}, listCol{&s.AMR}, &s.ACR, &s.Scope, &s.Audience, fixedCol{s.LoginID[:]}, listCol{&s.Roles},
 		&s.Device.ID, &s.Device.Name, &s.Device.UserAgent, hintsCol{&s.Device.Hints}, ipCol{&s.IP}, timeCol{&s.SeenBeforeAt})
 	return m, err
 }

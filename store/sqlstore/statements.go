@@ -21,6 +21,7 @@ type statements struct {
 	insertUser, user, userByEmail, updateUser, users, deleteUsers                                    *sql.Stmt
 	insertFactor, factors, updateFactor, deleteFactor, deleteFactorsOf                               *sql.Stmt
 	insertMail, dueMails, claimMail, postponeMail, deleteMail                                        *sql.Stmt
+	insertClient, client, updateClient, clients, deleteClient                                        *sql.Stmt
 	insertEvent, events, eventsAfter, lastSealed, sealEvent, deleteEvents                            *sql.Stmt
 	insertKey, keys, updateKey, deleteKey                                                            *sql.Stmt
 }
@@ -73,6 +74,8 @@ func (st *statements) reading() []text {
 		{&st.userByEmail, `SELECT ` + userColumns + ` FROM users WHERE email = ?`},
 		{&st.users, `SELECT ` + userColumns + ` FROM users WHERE id > ? ORDER BY id LIMIT ?`},
 		{&st.factors, `SELECT ` + factorColumns + ` FROM factors WHERE user_id = ? ORDER BY created_at, id`},
+		{&st.client, `SELECT ` + clientColumns + ` FROM clients WHERE id = ?`},
+		{&st.clients, `SELECT ` + clientColumns + ` FROM clients WHERE id > ? ORDER BY id LIMIT ?`},
 		{&st.dueMails, `SELECT ` + mailColumns + ` FROM mails WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`},
 		{&st.eventsAfter, `SELECT ` + eventColumns + ` FROM events WHERE id > ? ORDER BY id LIMIT ?`},
 		{&st.lastSealed, `SELECT ` + eventColumns + ` FROM events WHERE length(seal) > 0 ORDER BY id DESC LIMIT 1`},
@@ -98,7 +101,7 @@ func (st *statements) writing(d *dialect) []text {
 		{&st.updateSession, `UPDATE sessions SET client_id = ?, version = ?,
 			generation = ?, nonce = ?, parent = ?, confirmed_at = ?, child_at = ?, child_seen_at = ?,
 			last_seen_at = ?, idle_expires_at = ?, expires_at = ?, ended_at = ?, end_reason = ?, held_at = ?, held_for = ?,
-			auth_time = ?, amr = ?, acr = ?, scope = ?, roles = ?, device_id = ?, device_name = ?, user_agent = ?, client_hints = ?, ip = ?, sweep_at = ?
+			auth_time = ?, amr = ?, acr = ?, scope = ?, audience = ?, login_id = ?, roles = ?, device_id = ?, device_name = ?, user_agent = ?, client_hints = ?, ip = ?, sweep_at = ?
 			WHERE id = ? AND version = ?`},
 		{&st.endSessions, `UPDATE sessions SET ended_at = ?, end_reason = ?, sweep_at = ?, version = version + 1
 			WHERE ` + endable + ` AND ended_at = 0 AND expires_at > ?`},
@@ -134,6 +137,10 @@ func (st *statements) writing(d *dialect) []text {
 		{&st.updateFactor, `UPDATE factors SET name = ?, sealed = ?, counter = ?, used_at = ?, version = version + 1 WHERE id = ? AND version = ?`},
 		{&st.deleteFactor, `DELETE FROM factors WHERE user_id = ? AND id = ?`},
 		{&st.deleteFactorsOf, d.deleteIn("factors", "user_id", `SELECT id AS user_id FROM (`+dueUsers+`) AS owners`)},
+
+		{&st.insertClient, insertInto("clients", clientColumns) + d.ignore},
+		{&st.updateClient, `UPDATE clients SET settings = ?, updated_at = ?, version = version + 1 WHERE id = ? AND version = ?`},
+		{&st.deleteClient, `DELETE FROM clients WHERE id = ?`},
 
 		{&st.insertMail, insertInto("mails", mailColumns) + d.ignore},
 		{&st.claimMail, `UPDATE mails SET due_at = ?, attempts = attempts + 1 WHERE id = ? AND due_at = ? AND attempts = ?`},

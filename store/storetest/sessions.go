@@ -63,6 +63,7 @@ func randomSession(user string) bitjang.Session {
 	s.LastSeenAt = epoch.Add(5 * time.Second)
 	s.IdleExpiresAt, s.ExpiresAt = epoch.Add(time.Hour), epoch.Add(24*time.Hour)
 	s.AMR, s.ACR, s.Scope, s.Roles = []string{"pwd", "otp"}, "aal2", "openid email", []string{"admin", "user"}
+	s.Audience, s.LoginID = "https://api.example.com/v1?x="+oddText, bitjang.NewSessionID(user)
 	s.Device = bitjang.Device{
 		ID: "device-" + oddText, Name: oddText, UserAgent: strings.Repeat("긴", 170),
 		Hints: bitjang.ClientHints{Brand: "Chromium", Platform: "Linux", PlatformVersion: "6.1", Model: oddText, Mobile: true},

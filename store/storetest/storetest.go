@@ -25,6 +25,7 @@ func Run(t *testing.T, open func(t *testing.T) bitjang.Store) {
 	t.Run("events", func(t *testing.T) { run(t, open, eventTests) })
 	t.Run("factors", func(t *testing.T) { run(t, open, factorTests) })
 	t.Run("mails", func(t *testing.T) { run(t, open, mailTests) })
+	t.Run("clients", func(t *testing.T) { run(t, open, clientTests) })
 	t.Run("keys", func(t *testing.T) { run(t, open, keyTests) })
 }
 
