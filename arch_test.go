@@ -29,9 +29,10 @@ const module = "github.com/bitjang/bitjang"
 // store. A package that is not listed may not exist.
 var house = map[string][]string{
 	"internal/jws":      {},
+	"internal/dpop":     {"internal/jws"},
 	"internal/passhash": {},
-	"verify":            {"internal/jws"},
-	"":                  {"verify", "internal/jws", "internal/passhash"},
+	"verify":            {"internal/dpop", "internal/jws"},
+	"":                  {"verify", "internal/dpop", "internal/jws", "internal/passhash"},
 	"passkey":           {""},
 	"store/memory":      {""},
 	"store/sqlstore":    {""},

@@ -12,7 +12,7 @@ func BenchmarkSign(b *testing.B) {
 			key := testKeys()[alg]
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Sign(Header{alg, "at+jwt", strings.Repeat("k", 43)}, payload, key); err != nil {
+				if _, err := Sign(Header{Alg: alg, Typ: "at+jwt", Kid: strings.Repeat("k", 43)}, payload, key); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -25,7 +25,7 @@ func BenchmarkParseVerify(b *testing.B) {
 	for _, alg := range []string{ES256, EdDSA, RS256} {
 		b.Run(alg, func(b *testing.B) {
 			key := testKeys()[alg]
-			token, err := Sign(Header{alg, "at+jwt", strings.Repeat("k", 43)}, payload, key)
+			token, err := Sign(Header{Alg: alg, Typ: "at+jwt", Kid: strings.Repeat("k", 43)}, payload, key)
 			if err != nil {
 				b.Fatal(err)
 			}

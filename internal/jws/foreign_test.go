@@ -21,7 +21,7 @@ func TestGoJoseAcceptsOurTokensUnderOurKeySet(t *testing.T) {
 		t.Fatal(err)
 	}
 	for alg, key := range testKeys() {
-		token, err := Sign(Header{alg, "at+jwt", "kid-" + alg}, []byte("payload"), key)
+		token, err := Sign(Header{Alg: alg, Typ: "at+jwt", Kid: "kid-" + alg}, []byte("payload"), key)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +67,7 @@ func TestWeAcceptTokensAndKeysOfGoJose(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", alg, err)
 		}
-		if want := (Header{alg, "at+jwt", "k"}); tok.Header != want || string(tok.Payload) != "payload" {
+		if want := (Header{Alg: alg, Typ: "at+jwt", Kid: "k"}); tok.Header != want || string(tok.Payload) != "payload" {
 			t.Errorf("got %+v and %q, want %+v and the payload", tok.Header, tok.Payload, want)
 		}
 		if err := tok.Verify(keys[0].Algorithm, keys[0].Public); err != nil {

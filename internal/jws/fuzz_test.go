@@ -8,7 +8,7 @@ import (
 
 func FuzzParse(f *testing.F) {
 	key := testKeys()[EdDSA]
-	good, err := Sign(Header{EdDSA, "at+jwt", "k"}, []byte(`{"sub":"a"}`), key)
+	good, err := Sign(Header{Alg: EdDSA, Typ: "at+jwt", Kid: "k"}, []byte(`{"sub":"a"}`), key)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -46,6 +46,8 @@ type Header struct {
 	Alg string
 	Typ string // may be empty
 	Kid string // may be empty
+	// JWK is the key that the token brings along, as it stood there. It proves nothing about whose it is: only DPoP proofs look at it.
+	JWK string
 }
 
 // Token is a parsed token whose signature nobody has checked yet: its payload
@@ -91,6 +93,16 @@ func Sign(h Header, payload []byte, key crypto.Signer) (string, error) {
 	return string(buf), nil
 }
 
+// SignText returns the signature alone, for tokens whose header Sign does not
+// write. The key's type has to be the algorithm's.
+func SignText(alg, text string, key crypto.Signer) ([]byte, error) {
+	if own, err := Algorithm(key.Public()); err != nil || own != alg {
+		return nil, ErrAlgorithm
+	}
+	var space [64]byte
+	return sign(space[:], alg, []byte(text), key)
+}
+
 // appendHeader writes the header by hand. It refuses values that would need
 // escaping instead of escaping them: no algorithm, type or key id of ours does.
 func appendHeader(dst []byte, h Header) ([]byte, error) {
@@ -109,7 +121,11 @@ func appendHeader(dst []byte, h Header) ([]byte, error) {
 		raw = append(raw, `":"`...)
 		raw = append(raw, m.value...)
 	}
-	raw = append(raw, `"}`...)
+	raw = append(raw, '"')
+	if h.JWK != "" {
+		raw = append(append(raw, `,"jwk":`...), h.JWK...)
+	}
+	raw = append(raw, '}')
 	return encoding.AppendEncode(dst, raw), nil
 }
 
@@ -227,6 +243,8 @@ func parseHeader(raw []byte) (Header, error) {
 			h.Typ, ok = m.Text()
 		case "kid":
 			h.Kid, ok = m.Text()
+		case "jwk":
+			h.JWK = string(m.Value)
 		case "crit", "b64":
 			ok = false
 		}

@@ -117,6 +117,52 @@ func parseKey(raw []byte) (k Key, ok bool) {
 	return Key{ID: j.KeyID, Algorithm: alg, Public: pub}, true
 }
 
+// private are the members of RFC 7518 section 6 that must not leave their owner.
+var private = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+
+// ParsePublic reads one public key that somebody sent, with or without an id.
+// One with a private member is refused: whoever sends that has lost it.
+func ParsePublic(raw []byte) (Key, error) {
+	members, err := Members(raw)
+	if err != nil {
+		return Key{}, err
+	}
+	for _, m := range members {
+		if slices.Contains(private, m.Name) {
+			return Key{}, ErrKey
+		}
+	}
+	j, ok := readJWK(raw)
+	if !ok {
+		return Key{}, ErrKey
+	}
+	pub, ok := j.public()
+	if !ok {
+		return Key{}, ErrKey
+	}
+	alg, err := Algorithm(pub)
+	if err != nil || (j.Algorithm != "" && j.Algorithm != alg) || (j.Use != "" && j.Use != "sig") {
+		return Key{}, ErrKey
+	}
+	return Key{ID: j.KeyID, Algorithm: alg, Public: pub}, nil
+}
+
+// MarshalPublic writes what ParsePublic reads.
+func MarshalPublic(pub crypto.PublicKey) ([]byte, error) {
+	j, err := newJWK(pub)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(struct {
+		Type  string `json:"kty"`
+		Curve string `json:"crv,omitempty"`
+		X     string `json:"x,omitempty"`
+		Y     string `json:"y,omitempty"`
+		N     string `json:"n,omitempty"`
+		E     string `json:"e,omitempty"`
+	}{j.Type, j.Curve, j.X, j.Y, j.N, j.E})
+}
+
 func readJWK(raw []byte) (j jwk, ok bool) {
 	members, err := Members(raw)
 	if err != nil {
