@@ -135,13 +135,7 @@ func (s *Service) Authenticate(ctx context.Context, access Secret) (Identity, er
 		held, _ := heldWith(claims)
 		return Identity{}, s.withChallenge(ctx, sess.refusal(now), &sess, held)
 	}
-	if sess.sawChild(claims.Generation, now) {
-		// Lazily: if somebody else has moved the session, nothing is lost but
-		// the sighting.
-		if err := s.sessions.UpdateSession(ctx, sess, nil); err == nil {
-			sess.Version++
-		}
-	}
+	s.noteSeen(ctx, &sess, claims.Generation)
 	return Identity{Claims: claims, Session: sess}, nil
 }
 

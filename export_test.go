@@ -3,6 +3,7 @@ package bitjang
 import (
 	"context"
 
+	"github.com/bitjang/bitjang/internal/jws"
 	"github.com/bitjang/bitjang/verify"
 )
 
@@ -23,3 +24,13 @@ func (s *Service) SealEvents(ctx context.Context) error { return s.sealEvents(ct
 
 // SameSecret is the comparison of codes.
 func SameSecret(got, want string) bool { return sameSecret(got, want) }
+
+// SignAccess signs whatever claims say.
+func (s *Service) SignAccess(claims []byte) (Secret, error) {
+	key, ok := s.keySet.Load().active(s.cfg.Algorithm, s.clock())
+	if !ok {
+		return Secret{}, ErrKeysMissing
+	}
+	token, err := jws.Sign(jws.Header{Alg: key.Algorithm, Typ: accessTokenType, Kid: key.ID}, claims, key.signer)
+	return NewSecret(token), err
+}

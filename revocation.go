@@ -119,7 +119,8 @@ func (s *Service) Revocations(ctx context.Context, after string, limit int) ([]R
 	return list, next, nil
 }
 
-// readFeed takes in what is new in the feed. Run does it four times a second.
+// readFeed takes in what is new in the feed. Run does it four times a second,
+// for this node and for everybody who follows the feed through it.
 func (s *Service) readFeed(ctx context.Context) error {
 	for {
 		list, next, err := s.sessions.Revocations(ctx, s.revoked.cursor, followPage)
@@ -128,7 +129,9 @@ func (s *Service) readFeed(ctx context.Context) error {
 		}
 		s.revoked.add(list)
 		s.revoked.cursor = next
+		s.hub.add(list, next, s.clock())
 		if len(list) < followPage {
+			s.hub.caughtUp(s.clock())
 			return nil
 		}
 	}
@@ -143,6 +146,7 @@ func (s *Service) feedHorizon() time.Time { return s.clock().Add(-s.cfg.AccessTT
 func (s *Service) runFeed(ctx context.Context) {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
+	defer s.hub.open()()
 	down := false
 	for {
 		err := s.readFeed(ctx)

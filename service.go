@@ -41,6 +41,7 @@ type Service struct {
 	flights flights
 	counts  verdictCounts
 	revoked revoked
+	hub     *feedHub
 
 	refreshes *nearLimits // per session
 	told      *nearLimits // what the log and the events need not say again
@@ -70,8 +71,8 @@ func New(cfg Config) (*Service, error) {
 		users: cfg.Store, factors: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store, mails: cfg.Store,
 		risk:    newRisk(&cfg),
 		clients: cfg.Store,
-		mailDue: make(chan struct{}, 1),
-		pool:    passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
+		mailDue: make(chan struct{}, 1), hub: newFeedHub(),
+		pool: passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
 		decoyHash: passhash.Decoy(params),
 		refreshes: newNearLimits(), told: newNearLimits(), guesses: newGuessWatch(), limited: newLimitCounts(),
 	}
@@ -163,6 +164,7 @@ func (s *Service) runSweep(ctx context.Context) {
 			return
 		case <-sweep.C:
 			s.revoked.forget(s.feedHorizon())
+			s.hub.forget(s.feedHorizon())
 			if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
 				s.log.Error("sweep interrupted", "error", err)
 			}
@@ -236,6 +238,7 @@ type Stats struct {
 	Risk                          map[string]int64 // refreshes and logins about which something had changed, by answer
 	PasswordRunning, PasswordWait int
 	Revoked                       int // sessions that the node knows to have ended or be held
+	Followers                     int // of the revocation feed, here
 
 	Limited  map[string]int64 // refusals by the name of the limit
 	Stuffing int64            // how often credential stuffing was noticed
@@ -245,7 +248,7 @@ type Stats struct {
 func (s *Service) Stats() Stats {
 	running, waiting := s.pool.Stats()
 	return Stats{Refreshes: s.counts.snapshot(), Risk: s.risk.snapshot(), PasswordRunning: running, PasswordWait: waiting, Revoked: s.revoked.len(),
-		Limited: s.limited.snapshot(), Stuffing: s.stuffing.Load()}
+		Limited: s.limited.snapshot(), Stuffing: s.stuffing.Load(), Followers: int(s.hub.followers.Load())}
 }
 
 // verdictCounts counts refreshes by verdict.

@@ -370,6 +370,14 @@ func (s *spy) DeleteSessions(ctx context.Context, before time.Time, limit int) (
 	return n, more, err
 }
 
+func (s *spy) Revocations(ctx context.Context, after string, limit int) (list []bitjang.Revocation, next string, err error) {
+	err = s.around("Revocations", func() (err error) {
+		list, next, err = s.Store.Revocations(ctx, after, limit)
+		return err
+	})
+	return list, next, err
+}
+
 func (s *spy) InsertUser(ctx context.Context, u bitjang.User) error {
 	return s.around("InsertUser", func() error { return s.Store.InsertUser(ctx, u) })
 }

@@ -322,6 +322,16 @@ func (m *moodyStore) EndSessions(ctx context.Context, f bitjang.EndFilter) (n in
 	return n, first(m.mood(), func() error { n, err = m.Store.EndSessions(ctx, f); return err })
 }
 
+func (m *moodyStore) Revocations(ctx context.Context, after string, limit int) (l []bitjang.Revocation, next string, err error) {
+	err = first(m.mood(), func() error { l, next, err = m.Store.Revocations(ctx, after, limit); return err })
+	return l, next, err
+}
+
+func (m *moodyStore) Client(ctx context.Context, id string) (c bitjang.Client, err error) {
+	err = first(m.mood(), func() error { c, err = m.Store.Client(ctx, id); return err })
+	return c, err
+}
+
 func (m *moodyStore) ConsumeGrant(ctx context.Context, id bitjang.GrantID, at time.Time) (g bitjang.Grant, err error) {
 	return g, first(m.mood(), func() error { g, err = m.Store.ConsumeGrant(ctx, id, at); return err })
 }

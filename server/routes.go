@@ -14,6 +14,7 @@ const (
 	apiUse                 // programs and scripts; guarded against other sites' pages
 	proxy                  // a reverse proxy on behalf of a request
 	page                   // people in browsers; guarded against other sites' pages, errors are pages
+	stream                 // programs that stay: no limit of time
 )
 
 type route struct {
@@ -60,6 +61,9 @@ func routes(a *api.API, people *pages.Pages) []route {
 		{"POST /v1/email/verify", apiUse, a.VerifyEmail},
 		{"POST /v1/email/verify/send", apiUse, a.SendVerification},
 		{"GET /v1/activity", apiUse, a.Activity},
+
+		{"GET /v1/revocations", stream, a.Revocations},
+		{"POST /v1/seen", apiUse, a.Seen},
 
 		{"GET /forward-auth", proxy, a.ForwardAuth},
 

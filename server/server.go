@@ -65,7 +65,11 @@ func New(svc *bitjang.Service, opt Options) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	for _, rt := range routes(endpoints, people) {
-		mux.Handle(rt.pattern, edge.Handle(guarded(rt, protection, people)))
+		handle := edge.Handle
+		if rt.audience == stream {
+			handle = edge.Stream
+		}
+		mux.Handle(rt.pattern, handle(guarded(rt, protection, people)))
 	}
 	return withCORS(opt.CORSOrigins, orNotFound(mux, edge, people)), nil
 }

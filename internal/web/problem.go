@@ -137,6 +137,8 @@ func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 func challenge(r *http.Request, code string) string {
 	token, _ := AccessToken(r)
 	switch code {
+	case bitjang.ErrInvalidClient.Reason:
+		return `Basic realm="bitjang"`
 	case bitjang.ErrAccessToken.Reason, bitjang.ErrSessionUnknown.Reason, bitjang.ErrSessionExpired.Reason, bitjang.ErrSessionRevoked.Reason:
 		if !token.IsZero() {
 			return `Bearer realm="bitjang", error="invalid_token"`

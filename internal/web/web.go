@@ -26,11 +26,18 @@ type Edge struct {
 // Handle turns h into an http.Handler: headers for safety, limits, one log
 // line, and every error rendered in the same way.
 func (e *Edge) Handle(h Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		started := time.Now()
+	return e.Stream(func(w http.ResponseWriter, r *http.Request) error {
 		ctx, cancel := context.WithTimeout(r.Context(), e.Timeout)
 		defer cancel()
-		r = r.WithContext(ctx)
+		return h(w, r.WithContext(ctx))
+	})
+}
+
+// Stream is Handle for answers that take as long as they take. Their handlers
+// bound each step themselves.
+func (e *Edge) Stream(h Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		started := time.Now()
 		r.Body = http.MaxBytesReader(w, r.Body, e.MaxBody)
 		e.safeHeaders(w.Header())
 		defer func() {
