@@ -28,6 +28,8 @@ type Claims struct {
 	AMR        []string `json:"amr,omitempty"`       // how: RFC 8176
 	ACR        string   `json:"acr,omitempty"`
 	Generation uint32   `json:"gen"` // the place in the session's chain of refresh tokens
+
+	Confirmation Confirmation `json:"cnf,omitzero"` // of a token that is bound to a key
 }
 
 // HasScope reports whether the token was granted the scope.
@@ -128,10 +130,24 @@ func (c *Claims) set(m jws.Member) (ok bool) {
 		ok = decode(m.Value, &c.AMR)
 	case "gen":
 		ok = decode(m.Value, &c.Generation)
+	case "cnf":
+		ok = c.Confirmation.set(m.Value)
 	default:
 		ok = true
 	}
 	return ok
+}
+
+// set reads a confirmation. One that we cannot check, say of a certificate, must
+// not be passed over.
+func (c *Confirmation) set(value []byte) bool {
+	members, err := jws.Members(value)
+	if err != nil || len(members) != 1 || members[0].Name != "jkt" {
+		return false
+	}
+	var ok bool
+	c.KeyThumbprint, ok = members[0].Text()
+	return ok && c.KeyThumbprint != ""
 }
 
 func decode(value []byte, v any) bool {

@@ -42,6 +42,8 @@ func TestNoClaimIsForgotten(t *testing.T) {
 			f.SetUint(1)
 		case reflect.Slice:
 			f.Set(reflect.Append(f, reflect.ValueOf("x").Convert(f.Type().Elem())))
+		case reflect.Struct:
+			f.Set(reflect.ValueOf(Confirmation{KeyThumbprint: "x"}))
 		default:
 			t.Fatalf("a field of kind %v", f.Kind())
 		}

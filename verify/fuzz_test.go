@@ -53,12 +53,16 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-func FuzzBearer(f *testing.F) {
+func FuzzAuthorization(f *testing.F) {
 	f.Add("Bearer abc")
 	f.Add("bearer  a b ")
 	f.Add("Basic abc")
+	f.Add("DPoP abc")
 	f.Fuzz(func(t *testing.T, header string) {
-		token, err := bearer([]string{header})
+		token, scheme, err := authorization([]string{header})
+		if token != "" && !strings.EqualFold(scheme, header[:len(scheme)]) {
+			t.Errorf("%q: got scheme %q", header, scheme)
+		}
 		if err != nil && token != "" || token != "" && !strings.HasSuffix(strings.TrimRight(header, " "), token) {
 			t.Errorf("%q: got %q, %v", header, token, err)
 		}

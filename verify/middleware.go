@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/bitjang/bitjang/internal/dpop"
 )
 
 type claimsKey struct{}
@@ -33,18 +35,18 @@ func FromContext(ctx context.Context) (*Claims, bool) {
 //	header and a cookie that differ       400 invalid_request
 //	a token in the cookie of a request
 //	that another site caused              403
-//	keys that cannot be had               503 with Retry-After
+//	a token that is bound to a key, and a
+//	proof that is missing or not good     401 invalid_token or invalid_dpop_proof,
+//	                                      and a challenge as RFC 9449 section 7.1 has it
+//	a session that is on hold             401 insufficient_user_authentication (RFC 9470)
+//	keys that cannot be had, or a stale
+//	feed with FailClosed                  503 with Retry-After
 //
 // A header and a cookie with the same token are one token. Tokens in the query
 // or in a form are not looked at.
 func (v *Verifier) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, err := v.token(r)
-		if err != nil {
-			v.refuse(w, err)
-			return
-		}
-		claims, err := v.Verify(r.Context(), token)
+		claims, err := v.VerifyRequest(r)
 		if err != nil {
 			v.refuse(w, err)
 			return
@@ -52,6 +54,33 @@ func (v *Verifier) Middleware(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), claims)))
 	})
 }
+
+// VerifyRequest does what Middleware does before it answers, for other
+// frameworks: it finds the token of a request, and its proof, and checks them.
+// Refuse answers with the error.
+func (v *Verifier) VerifyRequest(r *http.Request) (*Claims, error) {
+	token, scheme, err := v.token(r)
+	if err != nil {
+		return nil, err
+	}
+	// A token that came as a bearer token is one, whatever came beside it (RFC
+	// 9449 section 7.2). One in a cookie has no scheme.
+	if scheme == "bearer" || scheme == "" && r.Header.Get("DPoP") == "" {
+		return v.Verify(r.Context(), token)
+	}
+	proof, err := v.proofOf(r)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := v.VerifyProof(r.Context(), token, proof)
+	if errors.Is(err, ErrNotBound) && scheme == "" {
+		return v.Verify(r.Context(), token) // the proof was for somebody else
+	}
+	return claims, err
+}
+
+// Refuse answers a request that is refused, as Middleware does.
+func (v *Verifier) Refuse(w http.ResponseWriter, err error) { v.refuse(w, err) }
 
 // RequireScope lets requests through whose token has all the scopes, and answers
 // others with 403. It goes behind Middleware.
@@ -99,6 +128,7 @@ type refusal struct {
 	detail string
 	scope  string // what would have been enough
 	wanted string // the same about the user's authentication, as parameters of the challenge
+	dpop   bool   // the challenge is for a proof
 }
 
 func (r *refusal) Error() string { return "verify: " + r.detail }
@@ -109,49 +139,55 @@ var (
 	errCrossOrigin = &refusal{status: http.StatusForbidden, detail: "a cookie does not count in a request from another site"}
 	errNoToken     = &refusal{status: http.StatusUnauthorized, detail: "an access token is needed"}
 	errKeys        = &refusal{status: http.StatusServiceUnavailable, detail: "signing keys are unavailable, try again"}
+	errFeed        = &refusal{status: http.StatusServiceUnavailable, detail: "nobody knows whether the session has ended, try again"}
+	errHeld        = &refusal{status: http.StatusUnauthorized, code: "insufficient_user_authentication", detail: "the session is on hold until the user proves who they are"}
+	errProof       = &refusal{status: http.StatusUnauthorized, code: "invalid_dpop_proof", detail: "the DPoP proof is not good", dpop: true}
+	errUnproved    = &refusal{status: http.StatusUnauthorized, code: "invalid_token", detail: "the token is bound to a key and needs the DPoP scheme and a proof", dpop: true}
+	errNotBound    = &refusal{status: http.StatusUnauthorized, code: "invalid_token", detail: "the token is not bound to a key", dpop: true}
 )
 
-// token takes the token out of a request.
-func (v *Verifier) token(r *http.Request) (string, error) {
-	header, err := bearer(r.Header.Values("Authorization"))
+// token takes the token out of a request, with the scheme in small letters if it
+// is in the header.
+func (v *Verifier) token(r *http.Request) (token, scheme string, err error) {
+	header, scheme, err := authorization(r.Header.Values("Authorization"))
 	if err != nil || v.cfg.Cookie == "" {
-		return header, err
+		return header, scheme, err
 	}
 	cookies := r.CookiesNamed(v.cfg.Cookie)
 	switch {
 	case len(cookies) > 1:
-		return "", errTwoTokens
+		return "", "", errTwoTokens
 	case len(cookies) == 0 || cookies[0].Value == "":
-		return header, nil
+		return header, scheme, nil
 	case header != "":
 		if header != cookies[0].Value {
-			return "", errTwoTokens
+			return "", "", errTwoTokens
 		}
-		return header, nil // other sites cannot write this header
+		return header, scheme, nil // other sites cannot write this header
 	}
 	if v.cfg.CrossOrigin.Check(r) != nil {
-		return "", errCrossOrigin
+		return "", "", errCrossOrigin
 	}
-	return cookies[0].Value, nil
+	return cookies[0].Value, "", nil
 }
 
-// bearer returns the token of the Authorization headers. Another scheme is
-// nobody's mistake: it is for somebody else.
-func bearer(headers []string) (string, error) {
+// authorization returns the token of the Authorization headers. Another scheme
+// is nobody's mistake: it is for somebody else.
+func authorization(headers []string) (token, scheme string, err error) {
 	if len(headers) > 1 {
-		return "", errTwoTokens
+		return "", "", errTwoTokens
 	}
 	if len(headers) == 0 {
-		return "", nil
+		return "", "", nil
 	}
-	scheme, token, _ := strings.Cut(headers[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", nil
+	scheme, token, _ = strings.Cut(headers[0], " ")
+	if scheme = strings.ToLower(scheme); scheme != "bearer" && scheme != "dpop" {
+		return "", "", nil
 	}
 	if token = strings.Trim(token, " "); token == "" {
-		return "", errEmptyToken
+		return "", "", errEmptyToken
 	}
-	return token, nil
+	return token, scheme, nil
 }
 
 // details are the words for strangers. They tell a developer what to look at,
@@ -170,6 +206,7 @@ var details = []struct {
 	{ErrUnknownKey, "the signing key is unknown"},
 	{ErrBadSignature, "the signature is not valid"},
 	{ErrMissingClaim, "a required claim is missing"},
+	{ErrSessionRevoked, "the session has ended"},
 }
 
 func refusalOf(err error) *refusal {
@@ -181,6 +218,16 @@ func refusalOf(err error) *refusal {
 		return errNoToken
 	case errors.Is(err, ErrKeysUnavailable):
 		return errKeys
+	case errors.Is(err, ErrFeedUnavailable):
+		return errFeed
+	case errors.Is(err, ErrSessionHeld):
+		return errHeld
+	case errors.Is(err, ErrProof):
+		return errProof
+	case errors.Is(err, ErrProofRequired):
+		return errUnproved
+	case errors.Is(err, ErrNotBound):
+		return errNotBound
 	}
 	for _, d := range details {
 		if errors.Is(err, d.err) {
@@ -216,6 +263,9 @@ func (v *Verifier) refuse(w http.ResponseWriter, err error) {
 
 func (v *Verifier) challenge(r *refusal) string {
 	c := "Bearer realm=" + v.realm
+	if r.dpop {
+		c = "DPoP realm=" + v.realm
+	}
 	if r.code != "" {
 		c += `, error="` + r.code + `", error_description="` + r.detail + `"`
 	}
@@ -223,6 +273,9 @@ func (v *Verifier) challenge(r *refusal) string {
 		c += ", scope=" + quote(r.scope)
 	}
 	c += r.wanted
+	if r.dpop {
+		c += ", algs=" + quote(strings.Join(dpop.Algorithms(), " "))
+	}
 	return c
 }
 

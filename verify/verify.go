@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bitjang/bitjang/internal/dpop"
 	"github.com/bitjang/bitjang/internal/jws"
 )
 
@@ -55,15 +56,29 @@ type Config struct {
 	Cookie      string
 	CrossOrigin *http.CrossOriginProtection // default: no cross-origin request but GET, HEAD and OPTIONS
 
+	// Origin is the scheme and host under which clients reach this API, say
+	// "https://api.example.com", for the proofs of tokens that are bound to a key.
+	// Default: what the request says, which behind a proxy is not what the client
+	// saw.
+	Origin   string
+	ProofAge time.Duration // how old a DPoP proof may be; default 1 m
+	// InsecureNoProof takes tokens that are bound to a key from whoever brings
+	// them. It is for callers who check the proof themselves.
+	InsecureNoProof bool
+
+	Feed *Feed // default: none; tokens of ended sessions stay good until they expire
+
 	Now func() time.Time // default: time.Now
 }
 
 // Verifier checks access tokens. It is safe for concurrent use.
 type Verifier struct {
-	cfg   Config
-	keys  KeySource
-	cache *tokenCache
-	realm string // quoted
+	cfg    Config
+	keys   KeySource
+	cache  *tokenCache
+	proofs *dpop.Replayed
+	feed   *feed  // nil without one
+	realm  string // quoted
 }
 
 // New returns a Verifier, or an error that names everything that is wrong with
@@ -74,6 +89,10 @@ func New(cfg Config) (*Verifier, error) {
 		return nil, err
 	}
 	v := &Verifier{cfg: cfg, keys: cfg.Keys, cache: newTokenCache(cfg.CacheSize), realm: quote(cfg.Audience)}
+	v.proofs = dpop.NewReplayed(maxProofs)
+	if cfg.Feed != nil {
+		v.feed = newFeed(*cfg.Feed, cfg.Leeway)
+	}
 	if v.keys == nil {
 		v.keys = newRemoteKeys(cfg.JWKSURL, cfg.HTTPClient, cfg.Now)
 	}
@@ -103,6 +122,13 @@ func (c Config) withDefaults() Config {
 	if c.CacheSize == 0 {
 		c.CacheSize = 4096
 	}
+	if c.ProofAge == 0 {
+		c.ProofAge = time.Minute
+	}
+	if c.Feed != nil {
+		f := c.Feed.withDefaults(c.Issuer)
+		c.Feed = &f
+	}
 	if c.CrossOrigin == nil {
 		c.CrossOrigin = http.NewCrossOriginProtection()
 	}
@@ -115,6 +141,10 @@ func (c Config) withDefaults() Config {
 // maxLeeway is how far apart we believe clocks to be. More is a mistake, such as
 // a plain number taken for seconds the wrong way round.
 const maxLeeway = 10 * time.Minute
+
+// maxFeedLeeway is how long after their exp the issuer's feed still thinks of
+// tokens, less what its own clocks may be apart.
+const maxFeedLeeway = 45 * time.Second
 
 // problems returns everything that is wrong with a Config whose defaults are
 // filled in.
@@ -144,6 +174,18 @@ func (c Config) problems() error {
 	if c.Leeway > maxLeeway {
 		bad("Leeway: %v is more than %v", c.Leeway, maxLeeway)
 	}
+	if c.ProofAge < 0 || c.ProofAge > maxLeeway {
+		bad("ProofAge: %v is not within 0 and %v", c.ProofAge, maxLeeway)
+	}
+	if u, err := url.Parse(c.Origin); c.Origin != "" && (err != nil || u.Host == "" || u.Scheme+"://"+u.Host != c.Origin) {
+		bad("Origin: %q is not a scheme and host like https://api.example.com", c.Origin)
+	}
+	if c.Feed != nil {
+		c.Feed.problems(bad)
+		if c.Leeway > maxFeedLeeway {
+			bad("Leeway: %v is more than %v, for which the feed keeps what it says longer than tokens live", c.Leeway, maxFeedLeeway)
+		}
+	}
 	if c.Cookie != "" && (&http.Cookie{Name: c.Cookie}).Valid() != nil {
 		bad("Cookie: %q cannot be the name of a cookie", c.Cookie)
 	}
@@ -161,8 +203,32 @@ func mediaType(typ string) string {
 }
 
 // Verify checks a token and returns what it says. The claims are the caller's
-// own copy. The context bounds the wait for keys and nothing else.
+// own copy. The context bounds the wait for keys and nothing else. A token that
+// is bound to a key is refused with ErrProofRequired: see VerifyProof.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
+	claims, err := v.check(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if claims.Confirmation.KeyThumbprint != "" && !v.cfg.InsecureNoProof {
+		return nil, ErrProofRequired
+	}
+	return claims, nil
+}
+
+// check does everything but to ask whether the caller holds the token's key.
+func (v *Verifier) check(ctx context.Context, token string) (*Claims, error) {
+	claims, err := v.checkToken(ctx, token)
+	if err != nil || v.feed == nil {
+		return claims, err
+	}
+	if err := v.feed.check(claims); err != nil {
+		return nil, err
+	}
+	return claims, nil
+}
+
+func (v *Verifier) checkToken(ctx context.Context, token string) (*Claims, error) {
 	if token == "" {
 		return nil, ErrNoToken
 	}
