@@ -144,6 +144,10 @@ type Session struct {
 	// end with that one.
 	LoginID SessionID
 
+	// KeyThumbprint names the key that the session is bound to (RFC 7638), if it is
+	// to one: its tokens are good only with a proof by that key.
+	KeyThumbprint string
+
 	Device Device
 	IP     netip.Addr // last seen
 }

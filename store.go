@@ -147,8 +147,9 @@ type Spending struct {
 }
 
 // Confirmation is row 4 of the verdict table as a conditional write. The
-// condition: the session exists, is neither ended nor held, Now is before both
-// expiries, its Generation is one less than this one, and its Nonce is this
+// condition: the session exists, is neither ended nor held nor bound to a key
+// (whoever brings a token of such a one has to be looked at first), Now is before
+// both expiries, its Generation is one less than this one, and its Nonce is this
 // Parent. Generations do not wrap around.
 // The effect: Rotation becomes (Generation, Nonce, Parent, Now, Now, zero),
 // LastSeenAt Now, IdleExpiresAt as given, Version + 1. The session that is

@@ -93,7 +93,7 @@ func (s *Store) ConfirmSession(ctx context.Context, c bitjang.Confirmation) (bit
 	}
 	defer leave()
 	sess, ok := s.sessions[c.ID]
-	holds := ok && sess.EndedAt.IsZero() && sess.HeldAt.IsZero() &&
+	holds := ok && sess.EndedAt.IsZero() && sess.HeldAt.IsZero() && sess.KeyThumbprint == "" &&
 		c.Now.Before(sess.IdleExpiresAt) && c.Now.Before(sess.ExpiresAt) &&
 		c.Generation > 0 && sess.Generation+1 == c.Generation && sess.Nonce == c.Parent
 	if !holds {

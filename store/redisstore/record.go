@@ -29,8 +29,13 @@ import (
 // to the end: a reader takes missing ones as zero and ignores those it does not
 // know, so that two releases can share a store for as long as an upgrade takes.
 // Any other change of layout is a new format.
+//
+// The record of a session that is bound to a key says format 2, and is laid out
+// alike: confirmations refuse it without looking further, and so does a release
+// that does not know of keys.
 const (
 	recordFormat = 1
+	boundFormat  = 2
 	recordHead   = 101
 )
 
@@ -41,6 +46,9 @@ type sessionRecord struct{ head, kept, tail string }
 func encodeSession(s *bitjang.Session) (sessionRecord, error) {
 	var head, kept, tail writer
 	head.byte(recordFormat)
+	if s.KeyThumbprint != "" {
+		head.b[0] = boundFormat
+	}
 	head.int(s.Version)
 	head.raw(rotationBytes(s.Generation, s.Nonce, s.Parent))
 	for _, t := range []time.Time{
@@ -68,13 +76,14 @@ func encodeSession(s *bitjang.Session) (sessionRecord, error) {
 	} else {
 		tail.text(string(s.LoginID[:]))
 	}
+	tail.text(s.KeyThumbprint)
 	err = errors.Join(err, kept.err, tail.err)
 	return sessionRecord{string(head.b), string(kept.b), string(tail.b)}, err
 }
 
 func decodeSession(id bitjang.SessionID, record string) (bitjang.Session, error) {
 	r := reader{rest: record}
-	if len(record) < recordHead || r.byte() != recordFormat {
+	if format := r.byte(); len(record) < recordHead || format != recordFormat && format != boundFormat {
 		return bitjang.Session{}, fmt.Errorf("session %s: unknown format of record", id)
 	}
 	s := bitjang.Session{ID: id, Version: r.int()}
@@ -101,6 +110,7 @@ func decodeSession(id bitjang.SessionID, record string) (bitjang.Session, error)
 	h.Mobile = r.bool()
 	s.Audience = r.text()
 	copy(s.LoginID[:], r.text())
+	s.KeyThumbprint = r.text()
 	if err := errors.Join(r.err, s.IP.UnmarshalBinary([]byte(ip))); err != nil {
 		return bitjang.Session{}, fmt.Errorf("session %s: %w", id, err)
 	}

@@ -23,7 +23,7 @@ func full() bitjang.Session {
 	s.ChildSeenAt = s.ChildSeenAt.Truncate(time.Millisecond)
 	s.EndReason, s.HeldFor, s.ACR = bitjang.EndedByReuse, "risk", "aal2"
 	s.Roles, s.AMR = []string{"", "a b", "관리자"}, []string{"pwd", "otp"}
-	s.Audience, s.LoginID = "https://api.example.com", bitjang.NewSessionID("u")
+	s.Audience, s.LoginID, s.KeyThumbprint = "https://api.example.com", bitjang.NewSessionID("u"), strings.Repeat("k", 43)
 	s.Device.Name, s.Device.Hints.Model, s.Device.Hints.Mobile = "\x00\xff", "m", true
 	s.IP = netip.MustParseAddr("fe80::1%eth0")
 	return s
@@ -57,10 +57,10 @@ func TestRecordOfAnotherRelease(t *testing.T) {
 	if err != nil || newer.Device != s.Device {
 		t.Errorf("with more fields: got %v, want what we know of it", err)
 	}
-	if _, err := decodeSession(s.ID, "\x02"+text[1:]); err == nil {
+	if _, err := decodeSession(s.ID, "\x03"+text[1:]); err == nil {
 		t.Error("of another format: got no error")
 	}
-	older, err := decodeSession(s.ID, text[:len(text)-len(s.Audience)-2-18])
+	older, err := decodeSession(s.ID, text[:len(text)-len(s.Audience)-2-18-len(s.KeyThumbprint)-2])
 	if err != nil || older.Audience != "" || !older.LoginID.IsZero() || !older.Device.Hints.Mobile {
 		t.Errorf("without the last fields: got %v, want them to be unset", err)
 	}

@@ -135,7 +135,7 @@ return redis.call('GET', KEYS[1]) or refuse(KEYS[1])
 
 // confirmLua: KEYS record; ARGV generation and nonce that must be there, now,
 // bytes 10 to 69 that come there. It answers the record as it was: the caller
-// knows what has changed. SETRANGE leaves the time to live alone.
+// knows what has changed. A session bound to a key (format 2) is not confirmed. SETRANGE leaves the time to live alone.
 const confirmLua = `
 local r = redis.call('GET', KEYS[1])
 if not r or string.byte(r) ~= 1 or string.sub(r, 10, 21) ~= ARGV[1] then return refuse(KEYS[1]) end
@@ -153,7 +153,7 @@ return r
 // stop the script there, and what it has done stays done.
 const updateLua = `
 local r = redis.call('GET', KEYS[1])
-if not r or string.byte(r) ~= 1 or string.sub(r, 2, 9) ~= ARGV[1] then return refuse(KEYS[1]) end
+if not r or string.byte(r) > 2 or string.sub(r, 2, 9) ~= ARGV[1] then return refuse(KEYS[1]) end
 local user = struct.unpack('>I2c0', r, 110)
 local kept = string.sub(r, 102, 111 + #user)
 keep(ARGV[7] .. user, ARGV[4])
@@ -175,7 +175,7 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local named = id ~= ARGV[2] and (ARGV[9] == '' or ARGV[9] == id)
   local r = named and get(ARGV[1] .. id)
   if r then
-    if string.byte(r) ~= 1 then return redis.error_reply('ERR a record of unknown format') end
+    if string.byte(r) > 2 then return redis.error_reply('ERR a record of unknown format') end
     local expires, ended = struct.unpack('>i8i8', r, 70)
     local user = struct.unpack('>I2c0', r, 110)
     local reason = struct.unpack('>I2c0', r, 112 + #user)
@@ -210,7 +210,7 @@ for _, id in ipairs(due) do
   local r = get(ARGV[3] .. id)
   if not r then
     redis.call('ZREM', KEYS[1], id)
-  elseif string.byte(r) ~= 1 then
+  elseif string.byte(r) > 2 then
     return redis.error_reply('ERR a record of unknown format')
   else
     local idle, expires, ended = struct.unpack('>i8i8i8', r, 62)

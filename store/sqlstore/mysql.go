@@ -40,7 +40,7 @@ func mysqlDialect() *dialect {
 			sessions.generation = c.generation, sessions.nonce = UNHEX(c.nonce), sessions.parent = UNHEX(c.parent),
 			confirmed_at = c.now, child_at = c.now, child_seen_at = 0,
 			seen_before_at = last_seen_at, last_seen_at = c.now, sessions.idle_expires_at = c.idle_expires_at, version = version + 1, batch = ?
-			WHERE sessions.generation = c.generation - 1 AND sessions.nonce = UNHEX(c.parent) AND ended_at = 0 AND held_at = 0
+			WHERE sessions.generation = c.generation - 1 AND sessions.nonce = UNHEX(c.parent) AND ended_at = 0 AND held_at = 0 AND key_thumbprint = ''
 			AND sessions.idle_expires_at > c.now AND expires_at > c.now`,
 		confirmed:    `SELECT sessions.id, ` + confirmedColumns + ` FROM ` + mysqlGroup + ` WHERE batch = ?`,
 		confirmGroup: confirmMySQL,

@@ -23,7 +23,7 @@ func postgresDialect() *dialect {
 			seen_before_at = last_seen_at, last_seen_at = c.now, idle_expires_at = c.idle_expires_at, version = version + 1
 			FROM unnest($1::bytea[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bigint[], $6::bigint[])
 			AS c (id, generation, nonce, parent, now, idle_expires_at)
-			WHERE sessions.id = c.id AND sessions.generation = c.generation - 1 AND sessions.nonce = c.parent AND ended_at = 0 AND held_at = 0
+			WHERE sessions.id = c.id AND sessions.generation = c.generation - 1 AND sessions.nonce = c.parent AND ended_at = 0 AND held_at = 0 AND key_thumbprint = ''
 			AND sessions.idle_expires_at > c.now AND expires_at > c.now
 			RETURNING sessions.id, ` + confirmedColumns,
 		confirmGroup: confirmPostgres,

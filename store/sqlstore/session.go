@@ -13,7 +13,7 @@ import (
 const sessionColumns = `id, user_id, created_at, client_id, version,
 	generation, nonce, parent, confirmed_at, child_at, child_seen_at,
 	last_seen_at, idle_expires_at, expires_at, ended_at, end_reason, held_at, held_for,
-	auth_time, amr, acr, scope, audience, login_id, roles, device_id, device_name, user_agent, client_hints, ip`
+	auth_time, amr, acr, scope, audience, login_id, roles, device_id, device_name, user_agent, client_hints, ip, key_thumbprint`
 
 type row interface{ Scan(dest ...any) error }
 
@@ -22,7 +22,7 @@ func scanSession(r row) (s bitjang.Session, err error) {
 		&s.Generation, fixedCol{s.Nonce[:]}, fixedCol{s.Parent[:]}, timeCol{&s.ConfirmedAt}, timeCol{&s.ChildAt}, timeCol{&s.ChildSeenAt},
 		timeCol{&s.LastSeenAt}, timeCol{&s.IdleExpiresAt}, timeCol{&s.ExpiresAt}, timeCol{&s.EndedAt}, &s.EndReason, timeCol{&s.HeldAt}, &s.HeldFor,
 		timeCol{&s.AuthTime}, listCol{&s.AMR}, &s.ACR, &s.Scope, &s.Audience, fixedCol{s.LoginID[:]}, listCol{&s.Roles},
-		&s.Device.ID, &s.Device.Name, &s.Device.UserAgent, hintsCol{&s.Device.Hints}, ipCol{&s.IP})
+		&s.Device.ID, &s.Device.Name, &s.Device.UserAgent, hintsCol{&s.Device.Hints}, ipCol{&s.IP}, &s.KeyThumbprint)
 	return s, err
 }
 
@@ -33,7 +33,7 @@ func sessionValues(s *bitjang.Session) ([]any, error) {
 		int64(s.Generation), s.Nonce[:], s.Parent[:], millis(s.ConfirmedAt), millis(s.ChildAt), millis(s.ChildSeenAt),
 		millis(s.LastSeenAt), millis(s.IdleExpiresAt), millis(s.ExpiresAt), millis(s.EndedAt), string(s.EndReason), millis(s.HeldAt), s.HeldFor,
 		millis(s.AuthTime), list(s.AMR), s.ACR, s.Scope, s.Audience, s.LoginID[:], list(s.Roles),
-		s.Device.ID, s.Device.Name, s.Device.UserAgent, hints, ipText(s.IP), millis(s.DeadSince())}, err
+		s.Device.ID, s.Device.Name, s.Device.UserAgent, hints, ipText(s.IP), s.KeyThumbprint, millis(s.DeadSince())}, err
 }
 
 // InsertSession implements bitjang.SessionStore.

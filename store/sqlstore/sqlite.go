@@ -26,7 +26,7 @@ func sqliteDialect() *dialect {
 		confirm: `UPDATE sessions SET
 			generation = ?1, nonce = ?2, parent = ?3, confirmed_at = ?4, child_at = ?4, child_seen_at = 0,
 			seen_before_at = last_seen_at, last_seen_at = ?4, idle_expires_at = ?5, version = version + 1
-			WHERE id = ?6 AND generation = ?1 - 1 AND nonce = ?3 AND ended_at = 0 AND held_at = 0
+			WHERE id = ?6 AND generation = ?1 - 1 AND nonce = ?3 AND ended_at = 0 AND held_at = 0 AND key_thumbprint = ''
 			AND idle_expires_at > ?4 AND expires_at > ?4
 			RETURNING id, ` + confirmedColumns,
 		duplicate: func(err error) bool {

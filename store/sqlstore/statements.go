@@ -101,7 +101,7 @@ func (st *statements) writing(d *dialect) []text {
 		{&st.updateSession, `UPDATE sessions SET client_id = ?, version = ?,
 			generation = ?, nonce = ?, parent = ?, confirmed_at = ?, child_at = ?, child_seen_at = ?,
 			last_seen_at = ?, idle_expires_at = ?, expires_at = ?, ended_at = ?, end_reason = ?, held_at = ?, held_for = ?,
-			auth_time = ?, amr = ?, acr = ?, scope = ?, audience = ?, login_id = ?, roles = ?, device_id = ?, device_name = ?, user_agent = ?, client_hints = ?, ip = ?, sweep_at = ?
+			auth_time = ?, amr = ?, acr = ?, scope = ?, audience = ?, login_id = ?, roles = ?, device_id = ?, device_name = ?, user_agent = ?, client_hints = ?, ip = ?, key_thumbprint = ?, sweep_at = ?
 			WHERE id = ? AND version = ?`},
 		{&st.endSessions, `UPDATE sessions SET ended_at = ?, end_reason = ?, sweep_at = ?, version = version + 1
 			WHERE ` + endable + ` AND ended_at = 0 AND expires_at > ?`},

@@ -53,6 +53,7 @@ func confirmRefused(t *testing.T, st sessionStore) {
 		"another parent":                      func(_ *bitjang.Session, c *bitjang.Confirmation) { c.Parent[7]++ },
 		"ended":                               func(s *bitjang.Session, _ *bitjang.Confirmation) { s.EndedAt = epoch },
 		"held":                                func(s *bitjang.Session, _ *bitjang.Confirmation) { s.HeldAt = epoch },
+		"bound to a key":                      func(s *bitjang.Session, _ *bitjang.Confirmation) { s.KeyThumbprint = keyThumbprint },
 		"idle for too long":                   func(s *bitjang.Session, c *bitjang.Confirmation) { s.IdleExpiresAt = c.Now.Add(-time.Second) },
 		"idle expiry at this very moment":     func(s *bitjang.Session, c *bitjang.Confirmation) { s.IdleExpiresAt = c.Now },
 		"too old":                             func(s *bitjang.Session, c *bitjang.Confirmation) { s.ExpiresAt = c.Now.Add(-time.Second) },

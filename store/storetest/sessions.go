@@ -23,6 +23,7 @@ var sessionTests = []test[sessionStore]{
 	{"a session comes back as it went in", sessionRoundTrip},
 	{"a session of zero values comes back as it went in", sessionZero},
 	{"a taken id is ErrExists and changes nothing", sessionExists},
+	{"a session that is bound to a key is changed, listed, ended and deleted like any other", sessionBound},
 	{"a missing session is ErrNotFound", sessionMissing},
 	{"ended and expired sessions are returned", sessionEnded},
 	{"an update writes every field", sessionUpdate},
@@ -89,6 +90,38 @@ func holds(t *testing.T, st sessionStore, want bitjang.Session) {
 func sessionRoundTrip(t *testing.T, st sessionStore) {
 	s := insert(t, st, randomSession("u"))
 	holds(t, st, s)
+	bound := randomSession("u")
+	bound.KeyThumbprint = keyThumbprint
+	insert(t, st, bound)
+	holds(t, st, bound)
+}
+
+// keyThumbprint is that of RFC 7638 section 3.1.
+const keyThumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+
+func sessionBound(t *testing.T, st sessionStore) {
+	s := randomSession("u")
+	s.KeyThumbprint = keyThumbprint
+	insert(t, st, s)
+	s.LastSeenAt = epoch.Add(7 * time.Second)
+	ok(t, st.UpdateSession(t.Context(), s, nil))
+	s.Version++
+	holds(t, st, s)
+	n, err := st.EndSessions(t.Context(), bitjang.EndFilter{UserID: "u", At: epoch.Add(time.Minute), Reason: bitjang.EndedByAdmin})
+	ok(t, err)
+	equal(t, n, 1)
+	s.EndedAt, s.EndReason = epoch.Add(time.Minute), bitjang.EndedByAdmin
+	s.Version++
+	holds(t, st, s)
+	list, err := st.Sessions(t.Context(), bitjang.SessionQuery{UserID: "u", Limit: 10})
+	ok(t, err)
+	equal(t, list, []bitjang.Session{s})
+	for more := true; more; {
+		_, more, err = st.DeleteSessions(t.Context(), epoch.Add(time.Hour), 10)
+		ok(t, err)
+	}
+	_, err = st.Session(t.Context(), s.ID)
+	is(t, err, bitjang.ErrNotFound)
 }
 
 func sessionZero(t *testing.T, st sessionStore) {
@@ -125,6 +158,7 @@ func sessionUpdate(t *testing.T, st sessionStore) {
 	next.LastSeenAt, next.ExpiresAt = epoch.Add(time.Minute), epoch.Add(48*time.Hour)
 	next.EndedAt, next.EndReason = epoch.Add(time.Minute), bitjang.EndedByLogout
 	next.HeldAt, next.HeldFor = epoch.Add(time.Second), "network_changed"
+	next.KeyThumbprint = keyThumbprint
 	next.AMR, next.Roles, next.Device, next.IP = nil, nil, bitjang.Device{ID: "x"}, netip.MustParseAddr("192.0.2.7")
 	ok(t, st.UpdateSession(t.Context(), next, nil))
 	next.Version++
