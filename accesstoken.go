@@ -18,6 +18,7 @@ const accessTokenType = "at+jwt"
 // Tokens is what a login or refresh hands out.
 type Tokens struct {
 	Access           Secret
+	Type             string // of Access: TokenBearer, or TokenDPoP if it is bound to a key
 	AccessExpiresAt  time.Time
 	Refresh          Secret
 	RefreshExpiresAt time.Time
@@ -35,19 +36,22 @@ type Tokens struct {
 
 // issue mints both tokens for t, a place in the session's chain that the store
 // already knows or will know when t comes back.
-func (s *Service) issue(sess Session, t refreshToken, now time.Time) (Tokens, error) {
+func (s *Service) issue(sess Session, t refreshToken, now time.Time, from Caller) (Tokens, error) {
 	expires := now.Add(s.cfg.AccessTTL)
 	if sess.ExpiresAt.Before(expires) {
 		expires = sess.ExpiresAt
 	}
-	claims := s.claims(&sess, t, now, expires)
+	claims, kind := s.claims(&sess, t, now, expires), TokenBearer
+	if key := tokenKey(&sess, from); key != "" {
+		claims.Confirmation.KeyThumbprint, kind = key, TokenDPoP
+	}
 	access, err := s.mintAccess(claims, now)
 	if err != nil {
 		return Tokens{}, err
 	}
 	return Tokens{
 		claims: claims,
-		Access: access, AccessExpiresAt: expires,
+		Access: access, Type: kind, AccessExpiresAt: expires,
 		Refresh: s.ring.mint(t), RefreshExpiresAt: sess.RefreshExpiresAt(),
 		IssuedAt: now, Session: sess,
 	}, nil
@@ -106,10 +110,20 @@ type Identity struct {
 
 // Authenticate checks an access token and looks at its session, so that tokens
 // of an ended session are refused at once and not only when they expire. For a
-// check without a store, see package verify.
+// check without a store, see package verify. Tokens that are bound to a key are
+// refused: see AuthenticateFrom.
 func (s *Service) Authenticate(ctx context.Context, access Secret) (Identity, error) {
+	return s.AuthenticateFrom(ctx, access, Caller{})
+}
+
+// AuthenticateFrom is Authenticate for a caller who may have a token that is
+// bound to a key, and so a proof.
+func (s *Service) AuthenticateFrom(ctx context.Context, access Secret, from Caller) (Identity, error) {
 	claims, err := s.checkAccess(ctx, access)
 	if err != nil {
+		return Identity{}, err
+	}
+	if err := s.holdsKey(claims, access, from); err != nil {
 		return Identity{}, err
 	}
 	id, err := ParseSessionID(claims.SessionID)

@@ -34,7 +34,7 @@ type Admission struct {
 // same device, so that a stolen access token alone never becomes a session;
 // Config.NoRenewal switches it off. A missing token counts as expired.
 func (s *Service) Admit(ctx context.Context, in AdmitInput) (Admission, error) {
-	id, err := s.Authenticate(ctx, in.Access)
+	id, err := s.AuthenticateFrom(ctx, in.Access, in.Caller)
 	switch {
 	case err == nil:
 		return s.admitted(ctx, id, in)
@@ -60,8 +60,9 @@ func (s *Service) admitted(ctx context.Context, id Identity, in AdmitInput) (Adm
 		return served, nil
 	}
 	in.Caller.Device = in.Caller.Device.bounded()
+	in.Caller.key = id.Session.KeyThumbprint // shown with the access token
 	tokens, err := s.exchange(ctx, t, in.Caller, func(sess *Session, now time.Time) verdict {
-		return judgeExpired(sess, t, now, in.Caller.Device, s.cfg.RotationGrace)
+		return judgeExpired(sess, t, now, in.Caller, s.cfg.RotationGrace)
 	})
 	switch {
 	case err == nil:
@@ -75,8 +76,8 @@ func (s *Service) admitted(ctx context.Context, id Identity, in AdmitInput) (Adm
 
 // judgeExpired judges the refresh token of a session that has been idle for
 // too long as if it had not been, provided the device is the same.
-func judgeExpired(s *Session, t refreshToken, now time.Time, from Device, grace time.Duration) verdict {
-	if !s.renewable(now) || !sameDevice(s.Device, from) {
+func judgeExpired(s *Session, t refreshToken, now time.Time, from Caller, grace time.Duration) verdict {
+	if !s.renewable(now) || !s.own(from) && !sameDevice(s.Device, from.Device) {
 		return verdictDead
 	}
 	awake := *s
@@ -99,6 +100,7 @@ func (s *Service) moveOn(ctx context.Context, id Identity, presented Secret, fro
 
 func (s *Service) moveOnAs(ctx context.Context, id Identity, presented Secret, from Caller, edit func(*Session, time.Time)) (Tokens, error) {
 	held, _ := heldWith(id.Claims)
+	from.key = id.Session.KeyThumbprint // shown with the access token
 	return s.moveAlong(ctx, moving{session: id.Session.ID, held: held, presented: presented}, from, edit)
 }
 
@@ -119,13 +121,16 @@ func (s *Service) moveAlong(ctx context.Context, m moving, from Caller, edit fun
 		if refused = sess.refusal(now); refused != nil && !(m.lift && errors.Is(refused, ErrStepUpRequired)) {
 			return false
 		}
-		refused = nil
+		if refused = nil; sess.bound(from) {
+			refused = unproven(from)
+			return false
+		}
 		edit(sess, now)
 		parent := refreshToken{generation: sess.Generation, nonce: sess.Nonce}
 		if m.held.generation > sess.Generation {
 			parent = m.held
 		}
-		if known && sess.rotate(judge(sess, held, now, from.Device, s.cfg.RotationGrace), held, now) {
+		if known && sess.rotate(judge(sess, held, now, from, s.cfg.RotationGrace), held, now) {
 			parent = held
 		}
 		parent.session = sess.ID
@@ -143,5 +148,5 @@ func (s *Service) moveAlong(ctx context.Context, m moving, from Caller, edit fun
 	if refused != nil {
 		return Tokens{}, refused
 	}
-	return s.issue(sess, t, now)
+	return s.issue(sess, t, now, from)
 }

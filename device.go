@@ -36,6 +36,9 @@ type Caller struct {
 	Language string // for mails: a language tag or an Accept-Language header; may be empty
 	// Remembered is the Tokens.Remembered that the device was given, if any.
 	Remembered Secret
+	Proof      Proof
+
+	key string // thumbprint of the key that the caller has shown to hold: see Service.showKey
 }
 
 // Limits of what a caller may make the server remember, in bytes.

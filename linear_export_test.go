@@ -10,7 +10,7 @@ func (s *Service) RefreshInOrder(sess Session, token Secret, from Caller, now ti
 	if err != nil {
 		return sess, AsError(err).Reason
 	}
-	v := judge(&sess, t, now, from.Device, s.cfg.RotationGrace)
+	v := judge(&sess, t, now, from, s.cfg.RotationGrace)
 	r := ruling{verdict: v, decision: s.risk.ofRefresh(&sess, v, sess.LastSeenAt, from, now), holdOver: v == verdictDead && sess.holdExpired(now)}
 	s.follow(&sess, r, t, from, now)
 	switch {

@@ -27,6 +27,9 @@ type LoginInput struct {
 // ends the device's previous session of the same user, and the longest unseen
 // session beyond Config.SessionLimit.
 func (s *Service) Login(ctx context.Context, in LoginInput) (Tokens, error) {
+	if err := s.showKey(&in.Caller); err != nil {
+		return Tokens{}, err
+	}
 	started := time.Now() // a stopwatch, not a date: it must not follow a clock that is set
 	u, err := s.checkCredentials(ctx, in)
 	if errors.Is(err, ErrInvalidCredentials) || errors.Is(err, ErrTooManyAttempts) {
@@ -41,6 +44,9 @@ func (s *Service) Login(ctx context.Context, in LoginInput) (Tokens, error) {
 // admitUser opens a session for a user who has shown who they are by a method of
 // RFC 8176, unless a second factor is needed.
 func (s *Service) admitUser(ctx context.Context, u User, from Caller, method string) (Tokens, error) {
+	if err := s.showKey(&from); err != nil {
+		return Tokens{}, err
+	}
 	from.Device = from.Device.bounded()
 	if err := s.demandFactor(ctx, &u, from, method); err != nil {
 		return Tokens{}, err
@@ -65,7 +71,7 @@ func (s *Service) enter(ctx context.Context, u User, from Caller, p proof) (Toke
 	if err := s.makeRoom(ctx, &sess, from); err != nil {
 		return Tokens{}, err
 	}
-	tokens, err := s.issue(sess, t, sess.CreatedAt)
+	tokens, err := s.issue(sess, t, sess.CreatedAt, from)
 	tokens.User = &u
 	return tokens, err
 }
@@ -140,7 +146,7 @@ func (s *Service) openSession(ctx context.Context, u User, from Caller, p proof)
 		CreatedAt: now, LastSeenAt: now,
 		IdleExpiresAt: now.Add(s.cfg.RefreshTTL), ExpiresAt: now.Add(s.cfg.SessionTTL),
 		Roles:  u.Roles,
-		Device: from.Device.bounded(), IP: from.IP,
+		Device: from.Device.bounded(), IP: from.IP, KeyThumbprint: from.key,
 	}
 	sess.proved(p, now)
 	if err := s.sessions.InsertSession(ctx, sess); err != nil {

@@ -25,6 +25,7 @@ func NewMasterKey() Secret {
 type ringKey struct {
 	id      byte
 	refresh []byte      // MAC key of refresh tokens
+	nonce   []byte      // MAC key of nonces
 	seal    cipher.AEAD // for what the store keeps for us
 	audit   []byte      // MAC key of the audit trail
 }
@@ -82,7 +83,10 @@ func deriveKeys(master []byte) (ringKey, error) {
 	if err != nil {
 		return ringKey{}, err
 	}
-	return ringKey{id: derive("key id", 1)[0], refresh: derive("refresh token mac", 32), seal: aead, audit: derive("audit trail mac", 32)}, nil
+	return ringKey{
+		id: derive("key id", 1)[0], refresh: derive("refresh token mac", 32), nonce: derive("dpop nonce mac", 32), seal: aead,
+		audit: derive("audit trail mac", 32),
+	}, nil
 }
 
 // seal encrypts data for the store. The purpose is bound to it, so that a

@@ -88,16 +88,33 @@ type rules struct {
 	apply func(*Session, verdict, refreshToken)
 	saw   func(*Session, uint32)
 	twins bool // children of one parent are alike
+	bound bool // the session is bound to a key that client and thief both have
 }
 
 // realRules is the code that serves.
 func realRules() rules {
 	svc := &Service{cfg: Config{OnReuse: RevokeOnReuse, OnRollback: AcceptRollback, RefreshTTL: time.Hour}}
 	return rules{
-		judge: func(s *Session, t refreshToken) verdict { return judge(s, t, modelNow, Device{}, modelGrace) },
+		judge: func(s *Session, t refreshToken) verdict { return judge(s, t, modelNow, Caller{}, modelGrace) },
 		apply: func(s *Session, v verdict, t refreshToken) { svc.follow(s, ruling{verdict: v}, t, Caller{}, modelNow) },
 		saw:   func(s *Session, generation uint32) { s.sawChild(generation, modelNow) },
 	}
+}
+
+// boundRules are realRules for a session that is bound to a key, of which the
+// thief has a copy. Without one it gets nowhere at all.
+func boundRules() rules {
+	r := realRules()
+	r.bound = true
+	r.judge = func(s *Session, t refreshToken) verdict {
+		bound := *s
+		bound.KeyThumbprint = "key"
+		if v := judge(&bound, t, modelNow, Caller{}, modelGrace); s.EndedAt.IsZero() && v != verdictUnproven {
+			panic(fmt.Sprintf("without the key the verdict is %v", v))
+		}
+		return judge(&bound, t, modelNow, Caller{key: "key", Device: Device{ID: "another"}}, modelGrace)
+	}
+	return r
 }
 
 func newWorld() *world {
@@ -123,7 +140,7 @@ func (w *world) present(r rules, p paper, by holder) (v verdict, child paper, pr
 	switch {
 	case v.grants() && dead:
 		return v, child, "an ended session gave out tokens"
-	case v.grants() && confirmed && w.minted && w.childAt > modelGrace && w.seen && w.seenAt > modelGrace:
+	case v.grants() && confirmed && w.minted && w.childAt > modelGrace && w.seen && w.seenAt > modelGrace && !r.bound:
 		return v, child, "a token whose child is in use for longer than grace was exchanged again"
 	case v.grants() && w.doomed[by]:
 		return v, child, "P2: a holder got tokens after the other had confirmed one minted after the theft"
@@ -183,6 +200,9 @@ func (w *world) steps(r rules, withThief bool) []step {
 	}
 	if withThief {
 		return append(out, w.thiefSteps(r)...)
+	}
+	if r.bound && w.flights[0].stage == grounded && w.flights[1].stage == grounded {
+		out = append(out, w.forgetStep())
 	}
 	return append(out, w.storeSteps()...)
 }
@@ -295,6 +315,18 @@ func (w *world) ghostSaw() {
 	if w.minted && !w.seen && w.jar.generation == w.server.Generation+1 {
 		w.seen, w.seenAt = true, 0
 	}
+}
+
+// forgetStep is a crash that takes the newest token from the client's storage
+// although its access token was used: what is left is the confirmed one. Only a
+// key makes that safe. Nothing is under way: a newer token that was sent before the
+// crash may confirm itself, and what is left is then of the past.
+func (w *world) forgetStep() step {
+	next := w.clone()
+	if w.jar.parent == w.server.Nonce && w.jar.generation == w.server.Generation+1 {
+		next.jar = paper{refreshToken: refreshToken{generation: w.server.Generation, nonce: w.server.Nonce, parent: w.server.Parent}}
+	}
+	return step{name: "forget the newest token", next: next}
 }
 
 // storeSteps copy the store and put the copy back. A copy three generations
@@ -505,13 +537,16 @@ func TestModel(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		withThief bool
+		rules     rules
 	}{
-		{"P1: nobody honest is logged out", false},
-		{"P2: no thief stays", true},
+		{"P1: nobody honest is logged out", false, realRules()},
+		{"P2: no thief stays", true, realRules()},
+		{"P1 with a key: not even one whose storage has lost the newest token", false, boundRules()},
+		{"P2 with a key that the thief has copied", true, boundRules()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			states, problem := explore(realRules(), tt.withThief)
+			states, problem := explore(tt.rules, tt.withThief)
 			if problem != "" {
 				t.Fatalf("after %d states:\n%s", states, problem)
 			}

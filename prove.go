@@ -97,6 +97,9 @@ type ProveInput struct {
 // session; a session that was on hold, or is to be worth more, goes on under its
 // id with new tokens.
 func (s *Service) Prove(ctx context.Context, in ProveInput) (Tokens, error) {
+	if err := s.showKey(&in.Caller); err != nil {
+		return Tokens{}, err
+	}
 	started := time.Now() // a stopwatch, not a date
 	tokens, err := s.prove(ctx, in)
 	if errors.Is(err, ErrCodeInvalid) && in.Factor == FactorPassword {

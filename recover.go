@@ -138,6 +138,9 @@ func (s *Service) LoginByLink(ctx context.Context, token Secret, from Caller) (T
 	if from.Device.ID == "" {
 		return Tokens{}, ErrLinkInvalid
 	}
+	if err := s.showKey(&from); err != nil {
+		return Tokens{}, err
+	}
 	if err := s.spendFrom(ctx, limitLinks, from); err != nil {
 		return Tokens{}, err
 	}

@@ -37,9 +37,12 @@ func (s *Service) Refresh(ctx context.Context, in RefreshInput) (Tokens, error) 
 		s.counts[verdictMalformed].Add(1)
 		return Tokens{}, err
 	}
+	if err := s.showKey(&in.Caller); err != nil {
+		return Tokens{}, err
+	}
 	in.Caller.Device = in.Caller.Device.bounded()
 	d := in.Caller.Device
-	key := strings.Join([]string{in.Token.Reveal(), in.Caller.IP.String(), d.ID, d.UserAgent}, "\x00")
+	key := strings.Join([]string{in.Token.Reveal(), in.Caller.IP.String(), d.ID, d.UserAgent, in.Caller.key}, "\x00")
 	return s.flights.join(ctx, key, func() (Tokens, error) {
 		// Others may wait for this exchange: nobody's hanging up may stop it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTimeout)
@@ -53,7 +56,7 @@ func (s *Service) Refresh(ctx context.Context, in RefreshInput) (Tokens, error) 
 
 func (s *Service) refresh(ctx context.Context, t refreshToken, from Caller) (Tokens, error) {
 	now := s.clock()
-	if t.generation > 0 {
+	if t.generation > 0 && from.key == "" { // whoever shows a key may have a session that is bound to it
 		sess, err := s.sessions.ConfirmSession(ctx, Confirmation{
 			ID: t.session, Generation: t.generation, Nonce: t.nonce, Parent: t.parent,
 			Now: now, IdleExpiresAt: now.Add(s.cfg.RefreshTTL),
@@ -73,7 +76,7 @@ func (s *Service) refresh(ctx context.Context, t refreshToken, from Caller) (Tok
 // compare-and-swap.
 func (s *Service) refreshUnusual(ctx context.Context, t refreshToken, from Caller) (Tokens, error) {
 	return s.exchange(ctx, t, from, func(sess *Session, now time.Time) verdict {
-		return judge(sess, t, now, from.Device, s.cfg.RotationGrace)
+		return judge(sess, t, now, from, s.cfg.RotationGrace)
 	})
 }
 
@@ -103,7 +106,7 @@ func (s *Service) exchange(ctx context.Context, t refreshToken, from Caller, opi
 		// The session is alive and its token no good: somebody was faster.
 		return Tokens{}, ErrSuperseded
 	}
-	return s.issue(sess, t.child(), now)
+	return s.issue(sess, t.child(), now, from)
 }
 
 // ruling is a verdict, and what the risk policy makes of one that gives tokens.
@@ -155,6 +158,8 @@ func (s *Service) report(ctx context.Context, sess *Session, v ruling, from Call
 		}
 	case verdictSuperseded:
 		return ErrSuperseded
+	case verdictUnproven:
+		return unproven(from)
 	case verdictDead:
 		if v.holdOver {
 			s.record(ctx, happened(EventSessionEnded, sess, from, string(EndedByHold)))
@@ -206,7 +211,7 @@ func (s *Session) noteCaller(from Caller) bool {
 	if from.IP.IsValid() {
 		s.IP = from.IP
 	}
-	if from.Device.UserAgent != "" && sameDevice(s.Device, from.Device) {
+	if from.Device.UserAgent != "" && (s.own(from) || sameDevice(s.Device, from.Device)) {
 		s.Device.UserAgent, s.Device.Hints = from.Device.UserAgent, from.Device.Hints
 		setDefault(&s.Device.ID, from.Device.ID)
 	}

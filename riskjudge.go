@@ -96,7 +96,7 @@ func (s *Service) grant(ctx context.Context, sess Session, t refreshToken, from 
 		return Tokens{}, s.stopConfirmed(ctx, sess, t, d, from)
 	}
 	s.tellRisk(ctx, &sess, d, from)
-	return s.issue(s.noteCaller(ctx, sess, from), t.child(), now)
+	return s.issue(s.noteCaller(ctx, sess, from), t.child(), now, from)
 }
 
 // stopConfirmed freezes or ends a session whose token has been confirmed and

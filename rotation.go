@@ -18,13 +18,14 @@ const (
 	verdictSuperseded                    // 8: the token before it, within grace: a straggler
 	verdictAhead                         // 9: newer than the store: it has lost writes
 	verdictReplay                        // 10: anything else: theft
+	verdictUnproven                      // 3: the session is bound to a key that the caller does not show
 )
 
 var verdictNames = [...]string{
 	verdictMalformed: "malformed", verdictUnknown: "unknown", verdictDead: "dead",
 	verdictConfirm: "confirm", verdictFirst: "first", verdictRetry: "retry",
 	verdictElsewhere: "retry_elsewhere", verdictRecover: "recover",
-	verdictSuperseded: "superseded", verdictAhead: "ahead", verdictReplay: "replay",
+	verdictSuperseded: "superseded", verdictAhead: "ahead", verdictReplay: "replay", verdictUnproven: "unproven",
 }
 
 func (v verdict) String() string { return verdictNames[v] }
@@ -39,13 +40,15 @@ func (v verdict) grants() bool {
 }
 
 // judge decides what token t of session s means when it comes back at now from
-// a device. It reads nothing else and changes nothing: the model test drives
+// a caller. It reads nothing else and changes nothing: the model test drives
 // this very function through every order of losses and thefts.
-func judge(s *Session, t refreshToken, now time.Time, from Device, grace time.Duration) verdict {
+func judge(s *Session, t refreshToken, now time.Time, from Caller, grace time.Duration) verdict {
 	r := &s.Rotation
 	switch {
 	case s.stateAt(now) != stateActive:
 		return verdictDead
+	case s.bound(from):
+		return verdictUnproven
 	case t.generation == r.Generation+1 && t.parent == r.Nonce:
 		return verdictConfirm
 	case t.generation == r.Generation && t.nonce == r.Nonce:
@@ -59,9 +62,11 @@ func judge(s *Session, t refreshToken, now time.Time, from Device, grace time.Du
 }
 
 // judgeAgain is for the confirmed token itself: was its child lost, or is this
-// a second pair of hands?
-func judgeAgain(s *Session, now time.Time, from Device, grace time.Duration) verdict {
-	same := sameDevice(s.Device, from)
+// a second pair of hands? The session's key, if it has one, is in one pair only:
+// whoever shows it is the same device, and may have lost the child after using it.
+func judgeAgain(s *Session, now time.Time, from Caller, grace time.Duration) verdict {
+	own := s.own(from)
+	same := own || sameDevice(s.Device, from.Device)
 	childSeen := !s.ChildSeenAt.IsZero() && now.After(s.ChildSeenAt.Add(grace))
 	switch {
 	case s.ChildAt.IsZero():
@@ -70,7 +75,7 @@ func judgeAgain(s *Session, now time.Time, from Device, grace time.Duration) ver
 		return verdictRetry
 	case !now.After(s.ChildAt.Add(grace)):
 		return verdictElsewhere
-	case same && !childSeen:
+	case own || same && !childSeen:
 		return verdictRecover
 	}
 	return verdictReplay

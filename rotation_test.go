@@ -87,7 +87,7 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := tt.session
-			if got := judge(&tt.session, tt.token, noon, tt.from, grace); got != tt.want {
+			if got := judge(&tt.session, tt.token, noon, Caller{Device: tt.from}, grace); got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 			if tt.session.Rotation != before.Rotation {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bitjang/bitjang/internal/dpop"
 	"github.com/bitjang/bitjang/internal/passhash"
 	"github.com/bitjang/bitjang/verify"
 )
@@ -42,6 +43,7 @@ type Service struct {
 	counts  verdictCounts
 	revoked revoked
 	hub     *feedHub
+	proofs  *dpop.Replayed
 
 	refreshes *nearLimits // per session
 	told      *nearLimits // what the log and the events need not say again
@@ -71,7 +73,7 @@ func New(cfg Config) (*Service, error) {
 		users: cfg.Store, factors: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store, mails: cfg.Store,
 		risk:    newRisk(&cfg),
 		clients: cfg.Store,
-		mailDue: make(chan struct{}, 1), hub: newFeedHub(),
+		mailDue: make(chan struct{}, 1), hub: newFeedHub(), proofs: dpop.NewReplayed(maxProofs),
 		pool: passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
 		decoyHash: passhash.Decoy(params),
 		refreshes: newNearLimits(), told: newNearLimits(), guesses: newGuessWatch(), limited: newLimitCounts(),
@@ -80,7 +82,9 @@ func New(cfg Config) (*Service, error) {
 		Issuer: cfg.Issuer, Audience: cfg.Audience, Keys: ownKeys{s},
 		Algorithms: []string{"ES256", "EdDSA", "RS256"}, // all are ours; each key is pinned to one
 		Leeway:     clockSkew,
-		Now:        cfg.Now,
+		// A nonce has to be in their proofs, so holdsKey looks at those.
+		InsecureNoProof: true,
+		Now:             cfg.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("bitjang: %w", err)

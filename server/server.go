@@ -121,7 +121,7 @@ func forPeople(people *pages.Pages, next web.Handler) web.Handler {
 func newEdge(svc *bitjang.Service, opt Options) *web.Edge {
 	edge := &web.Edge{
 		Log: opt.Logger, Proxies: opt.TrustedProxies, MaxBody: opt.MaxBody, Timeout: opt.Timeout,
-		Secure: strings.HasPrefix(svc.Issuer(), "https://"),
+		Secure: strings.HasPrefix(svc.Issuer(), "https://"), Issuer: svc.Issuer(), Nonce: svc.DPoPNonce,
 	}
 	if edge.Log == nil {
 		edge.Log = slog.New(slog.DiscardHandler)
@@ -154,8 +154,8 @@ func withCORS(origins []string, next http.Handler) http.Handler {
 	return cors.New(cors.Options{
 		AllowedOrigins:   origins,
 		AllowedMethods:   []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
-		AllowedHeaders:   []string{"Authorization", "Content-Type", web.RefreshHeader, web.DeviceHeader},
-		ExposedHeaders:   []string{"WWW-Authenticate", "Retry-After", "RateLimit", "RateLimit-Policy"},
+		AllowedHeaders:   []string{"Authorization", "Content-Type", web.RefreshHeader, web.DeviceHeader, web.ProofHeader},
+		ExposedHeaders:   []string{"WWW-Authenticate", "Retry-After", "RateLimit", "RateLimit-Policy", web.NonceHeader},
 		AllowCredentials: true,
 		MaxAge:           600,
 	}).Handler(next)

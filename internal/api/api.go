@@ -41,7 +41,7 @@ type tokenResponse struct {
 // answerTokens is the only place where tokens enter an answer.
 func answerTokens(w http.ResponseWriter, t bitjang.Tokens, asCookies bool) error {
 	body := tokenResponse{
-		TokenType:        "Bearer",
+		TokenType:        t.Type,
 		ExpiresIn:        seconds(t.AccessExpiresAt.Sub(t.IssuedAt)),
 		RefreshExpiresIn: seconds(t.RefreshExpiresAt.Sub(t.IssuedAt)),
 		SessionID:        t.Session.ID.String(),
@@ -169,7 +169,7 @@ func newEventBody(e bitjang.Event) eventBody {
 // identify is for endpoints that need a valid access token of a live session.
 func (a *API) identify(r *http.Request) (bitjang.Identity, error) {
 	access, _ := web.AccessToken(r)
-	id, err := a.Service.Authenticate(r.Context(), access)
+	id, err := a.Service.AuthenticateFrom(r.Context(), access, a.Edge.Caller(r))
 	if err != nil {
 		return id, a.withStepUp(err)
 	}

@@ -31,6 +31,7 @@ type metadata struct {
 	SubjectTypes         []string `json:"subject_types_supported"`
 	IDTokenSigningAlgs   []string `json:"id_token_signing_alg_values_supported"`
 	Claims               []string `json:"claims_supported"`
+	DPoPAlgs             []string `json:"dpop_signing_alg_values_supported"`
 	ServiceDocumentation string   `json:"service_documentation"`
 }
 
@@ -47,7 +48,8 @@ func (a *API) Metadata(w http.ResponseWriter, _ *http.Request) error {
 		SubjectTypes:  []string{"public"},
 		// Generic clients take the algorithms of our tokens from here.
 		IDTokenSigningAlgs:   a.Service.Algorithms(),
-		Claims:               []string{"iss", "sub", "aud", "exp", "iat", "jti", "sid", "client_id", "scope", "roles", "auth_time", "amr", "acr", "gen"},
+		Claims:               []string{"iss", "sub", "aud", "exp", "iat", "jti", "sid", "client_id", "scope", "roles", "auth_time", "amr", "acr", "gen", "cnf"},
+		DPoPAlgs:             a.Service.DPoPAlgorithms(), // RFC 9449 section 5.1
 		ServiceDocumentation: issuer + "/openapi.json",
 	})
 }

@@ -115,7 +115,24 @@ func (e *Edge) Caller(r *http.Request) bitjang.Caller {
 		},
 		Remembered: bitjang.NewSecret(cookie(r, rememberedCookie)),
 		Language:   r.Header.Get("Accept-Language"),
+		Proof:      e.proof(r),
 	}
+}
+
+// The headers of DPoP (RFC 9449).
+const (
+	ProofHeader = "DPoP"
+	NonceHeader = "DPoP-Nonce"
+)
+
+// proof is the request's DPoP proof. Several are joined, and so are none.
+func (e *Edge) proof(r *http.Request) bitjang.Proof {
+	scheme, _ := authorization(r)
+	jwt := strings.Join(r.Header.Values(ProofHeader), ", ")
+	if jwt == "" {
+		return bitjang.Proof{Scheme: scheme}
+	}
+	return bitjang.Proof{JWT: jwt, Method: r.Method, URL: e.Issuer + r.URL.EscapedPath(), Scheme: scheme}
 }
 
 // DeviceHeader carries the device id of an app that keeps no cookies.

@@ -108,7 +108,7 @@ func cookie(r *http.Request, name string) string {
 // AccessToken is the request's access token, and whether it came in the
 // Authorization header. Without that it is the cookie's.
 func AccessToken(r *http.Request) (token bitjang.Secret, fromHeader bool) {
-	if token, ok := bearer(r); ok {
+	if scheme, token := authorization(r); scheme != "" {
 		return bitjang.NewSecret(token), true
 	}
 	return bitjang.NewSecret(cookie(r, AccessCookie)), false
@@ -128,11 +128,17 @@ func RefreshToken(r *http.Request) (token bitjang.Secret, fromCookie bool) {
 	return bitjang.NewSecret(c), c != ""
 }
 
-func bearer(r *http.Request) (string, bool) {
-	const scheme = "bearer "
-	h := r.Header.Get("Authorization")
-	if len(h) <= len(scheme) || !strings.EqualFold(h[:len(scheme)], scheme) {
-		return "", false
+// authorization is the access token in the Authorization header and its scheme,
+// both empty if there is none.
+func authorization(r *http.Request) (scheme, token string) {
+	scheme, token, _ = strings.Cut(r.Header.Get("Authorization"), " ")
+	if token == "" {
+		return "", ""
 	}
-	return h[len(scheme):], true
+	for _, known := range []string{bitjang.TokenBearer, bitjang.TokenDPoP} {
+		if strings.EqualFold(scheme, known) {
+			return known, token
+		}
+	}
+	return "", ""
 }

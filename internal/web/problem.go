@@ -132,17 +132,34 @@ func (p *Problem) SetRetry(h http.Header) {
 // seconds rounds up: who comes a moment too early has come for nothing.
 func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 
-// challenge is RFC 6750 section 3: an error is named only to a caller who sent
-// an access token, and only when that is what is wrong.
+// challenge is RFC 6750 section 3 and RFC 9449 section 7.1: an error is named only
+// to a caller who sent an access token, and only when that or its proof is what is
+// wrong.
 func challenge(r *http.Request, code string) string {
+	scheme, _ := authorization(r)
 	token, _ := AccessToken(r)
+	failed := ""
 	switch code {
 	case bitjang.ErrInvalidClient.Reason:
 		return `Basic realm="bitjang"`
+	case bitjang.ErrDPoPNonce.Reason, bitjang.ErrDPoPProof.Reason:
+		scheme, failed = bitjang.TokenDPoP, code
+	case bitjang.ErrDPoPRequired.Reason:
+		scheme, failed = bitjang.TokenDPoP, "invalid_token"
 	case bitjang.ErrAccessToken.Reason, bitjang.ErrSessionUnknown.Reason, bitjang.ErrSessionExpired.Reason, bitjang.ErrSessionRevoked.Reason:
 		if !token.IsZero() {
-			return `Bearer realm="bitjang", error="invalid_token"`
+			failed = "invalid_token"
 		}
 	}
-	return `Bearer realm="bitjang"`
+	if scheme != bitjang.TokenDPoP {
+		scheme = bitjang.TokenBearer
+	}
+	c := scheme + ` realm="bitjang"`
+	if failed != "" {
+		c += `, error="` + failed + `"`
+	}
+	if scheme == bitjang.TokenDPoP {
+		c += `, algs="ES256 EdDSA RS256"`
+	}
+	return c
 }

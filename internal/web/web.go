@@ -21,6 +21,8 @@ type Edge struct {
 	MaxBody int64         // bytes of a request body
 	Timeout time.Duration // for one request, waiting for stores included
 	Secure  bool          // the issuer is https: send HSTS
+	Issuer  string        // the URL that clients send requests to
+	Nonce   func() string // for the DPoP proofs of the next requests
 }
 
 // Handle turns h into an http.Handler: headers for safety, limits, one log
@@ -40,6 +42,9 @@ func (e *Edge) Stream(h Handler) http.Handler {
 		started := time.Now()
 		r.Body = http.MaxBytesReader(w, r.Body, e.MaxBody)
 		e.safeHeaders(w.Header())
+		if len(r.Header.Values(ProofHeader)) > 0 && e.Nonce != nil {
+			w.Header().Set(NonceHeader, e.Nonce()) // RFC 9449 section 8.2
+		}
 		defer func() {
 			if p := recover(); p != nil {
 				if p == http.ErrAbortHandler {
