@@ -6,7 +6,7 @@ FUZZTIME ?= 60s
 FAULTSECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test quick check lint deps e2e browser screenshots fault guess fuzz bench bench-scale update clean
+.PHONY: help run build test quick check lint deps e2e browser screenshots fault guess fuzz bench bench-scale feed-scale update clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -63,6 +63,10 @@ bench: ## refreshes per second beside the limits of this machine; writes bench/r
 SESSIONS ?= 1000000
 bench-scale: ## SESSIONS (1000000) sessions in each store against few; writes bench/results
 	go run ./bench scale -sessions $(SESSIONS)
+
+VERIFIERS ?= 1000
+feed-scale: ## VERIFIERS (1000) follow one node while 10,000 sessions end; prints the figures
+	go run ./bench/feed -verifiers $(VERIFIERS)
 
 update: ## rewrite api.txt, deps.txt and golden files after a meant change
 	go test -run 'TestAPI|TestDependencies' . -update

@@ -46,6 +46,7 @@ var house = map[string][]string{
 	"internal/pages":    {"", "internal/i18n", "internal/mail", "internal/web"},
 	"server":            {"", "internal/api", "internal/i18n", "internal/mail", "internal/pages", "internal/web"},
 	"cmd/bitjang":       {"", "passkey", "server", "store/sqlstore", "store/redisstore"},
+	"bench/feed":        {"", "internal/jws", "store/sqlstore", "verify"},
 	"bench":             {"", "internal/servers", "store/sqlstore", "store/redisstore", "verify"},
 }
 
