@@ -59,13 +59,15 @@ var (
 		"What was refused because it came too often, by limit; see docs/limits.md.", []string{"limit"}, nil)
 	stuffingTotal = prometheus.NewDesc("bitjang_credential_stuffing_total",
 		"How often failed logins to many accounts were noticed.", nil, nil)
+	feedFollowers = prometheus.NewDesc("bitjang_feed_followers",
+		"Resource servers that follow the revocation feed at this node.", nil, nil)
 	buildInfo = prometheus.NewDesc("bitjang_build_info",
 		"What runs here; the value is 1.", []string{"version", "goversion"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (m *serviceMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{refreshTotal, passwordRunning, passwordWaiting, revokedSessions, limitedTotal, stuffingTotal, buildInfo} {
+	for _, d := range []*prometheus.Desc{refreshTotal, passwordRunning, passwordWaiting, revokedSessions, feedFollowers, limitedTotal, stuffingTotal, buildInfo} {
 		ch <- d
 	}
 }
@@ -83,5 +85,6 @@ func (m *serviceMetrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(limitedTotal, prometheus.CounterValue, float64(n), limit)
 	}
 	ch <- prometheus.MustNewConstMetric(stuffingTotal, prometheus.CounterValue, float64(stats.Stuffing))
+	ch <- prometheus.MustNewConstMetric(feedFollowers, prometheus.GaugeValue, float64(stats.Followers))
 	ch <- prometheus.MustNewConstMetric(buildInfo, prometheus.GaugeValue, 1, m.build.Version, m.build.Go)
 }
