@@ -6,7 +6,7 @@ FUZZTIME ?= 60s
 FAULTSECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test quick check lint deps e2e browser screenshots fault guess fuzz bench bench-scale feed-scale update clean
+.PHONY: help run build test quick check lint deps e2e browser screenshots fault guess fuzz bench bench-scale feed-scale test-examples update clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -44,6 +44,10 @@ e2e: deps ## the real binary behind nginx and Caddy, killed and robbed
 
 browser: deps ## the pages in Chromium, with a real mail server
 	@scripts/browser
+
+test-examples: ## the examples in Go, each a module of its own
+	cd examples/go-frameworks && go vet ./... && go test -race ./...
+	cd examples/grpc && go vet ./... && go test -race ./...
 
 screenshots: deps ## take docs/screenshots anew
 	@SCREENSHOTS=1 scripts/browser screenshots

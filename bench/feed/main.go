@@ -61,7 +61,8 @@ type rig struct {
 	crowd   []*verify.Verifier
 }
 
-const userID = "0a0a0a0a-0000-4000-8000-000000000000"
+// user is the owner of the session with that number: each has its own.
+func user(i int) string { return fmt.Sprintf("0a0a0a0a-0000-4000-8000-%012d", i) }
 
 func run(ctx context.Context, o options) error {
 	dir, err := os.MkdirTemp("", "bitjang-feed-")
@@ -137,8 +138,8 @@ func (r *rig) start(ctx context.Context, dir string) error {
 	}
 	r.id, r.secret = c.ID, secret
 	now := time.Now()
-	for range r.sessions {
-		s := bitjang.Session{ID: bitjang.NewSessionID(userID), UserID: userID, Version: 1, CreatedAt: now, ExpiresAt: now.Add(time.Hour), IdleExpiresAt: now.Add(time.Hour)}
+	for i := range r.sessions {
+		s := bitjang.Session{ID: bitjang.NewSessionID(user(i)), UserID: user(i), Version: 1, CreatedAt: now, ExpiresAt: now.Add(time.Hour), IdleExpiresAt: now.Add(time.Hour)}
 		if err := r.store.InsertSession(ctx, s); err != nil {
 			return err
 		}
@@ -201,7 +202,7 @@ func (r *rig) end(ctx context.Context) (delays []time.Duration, took time.Durati
 		for i, id := range r.ids {
 			time.Sleep(time.Until(started.Add(time.Duration(i) * time.Second / time.Duration(r.rate))))
 			at := time.Now()
-			if _, err := r.store.EndSessions(ctx, bitjang.EndFilter{UserID: userID, Only: id, At: at, Reason: bitjang.EndedByAdmin}); err != nil {
+			if _, err := r.store.EndSessions(ctx, bitjang.EndFilter{UserID: user(i), Only: id, At: at, Reason: bitjang.EndedByAdmin}); err != nil {
 				done <- err
 				return
 			}
