@@ -201,20 +201,20 @@ func (r *rig) end(ctx context.Context) (delays []time.Duration, took time.Durati
 	go func() {
 		for i, id := range r.ids {
 			time.Sleep(time.Until(started.Add(time.Duration(i) * time.Second / time.Duration(r.rate))))
-			at := time.Now()
+			at := time.Now() // before the write: what that takes counts too
+			mu.Lock()
+			ended[i] = at
+			mu.Unlock()
 			if _, err := r.store.EndSessions(ctx, bitjang.EndFilter{UserID: user(i), Only: id, At: at, Reason: bitjang.EndedByAdmin}); err != nil {
 				done <- err
 				return
 			}
-			mu.Lock()
-			ended[i] = at // before the write: what the write takes counts too
-			mu.Unlock()
 		}
 		took = time.Since(started)
 		done <- nil
 	}()
 	has, late := make([]int, len(r.crowd)), time.Now().Add(5*time.Minute)
-	for finished, all := false, false; !finished || !all; time.Sleep(5 * time.Millisecond) {
+	for finished, all := false, false; !finished || !all; time.Sleep(20 * time.Millisecond) {
 		select {
 		case err := <-done:
 			if err != nil {
