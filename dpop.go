@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/bitjang/bitjang/internal/dpop"
@@ -119,7 +120,7 @@ func (s *Service) checkProof(p Proof, access, key string) (thumbprint string, er
 	return proof.Thumbprint, nil
 }
 
-var errProofUsed = &Error{Code: Unauthenticated, Reason: "dpop_proof_used", Message: "The proof was here before."}
+var errProofUsed = errors.New("the proof was here before")
 
 // holdsKey checks that whoever uses an access token holds the key that it is
 // bound to. A bound token is no bearer token, whatever comes beside it (RFC 9449

@@ -546,6 +546,9 @@ func TestModel(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			if tt.rules.bound && testing.Short() {
+				t.Skip("takes as long as the others")
+			}
 			states, problem := explore(tt.rules, tt.withThief)
 			if problem != "" {
 				t.Fatalf("after %d states:\n%s", states, problem)

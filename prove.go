@@ -177,8 +177,11 @@ func (s *Service) stillAsked(ctx context.Context, facts *challengeFacts, u *User
 		} else if err != nil {
 			return err
 		}
-		if sess.UserID != u.ID || !sameDevice(sess.Device, from.Device) {
+		if sess.UserID != u.ID || !sess.own(from) && !sameDevice(sess.Device, from.Device) {
 			return ErrChallengeInvalid
+		}
+		if sess.bound(from) {
+			return unproven(from) // the challenge stays good
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bitjang/bitjang/internal/dpop"
 	"github.com/bitjang/bitjang/internal/jws"
@@ -85,6 +86,26 @@ func TestALifeWithDPoP(t *testing.T) {
 	r.do("POST", "/v1/login/link/use", object{"token": "bjl_x"}, header("Device-Id", "d"), header("DPoP", "x")).want(400, "invalid_dpop_proof")
 	// Whoever has the refresh token may end its session, as with any other.
 	r.do("POST", "/v1/logout", object{"refresh_token": tk.refresh}).want(204)
+}
+
+// TestASecondStepKeepsTheKey: a challenge is no way around the session's key.
+func TestASecondStepKeepsTheKey(t *testing.T) {
+	t.Parallel()
+	r := newUserRig(t)
+	h, thief := r.keyHolder(), r.keyHolder()
+	nonce := r.svc.DPoPNonce()
+	tk := r.do("POST", "/v1/login", object{"identifier": alice, "password": password}, h.proves("", nonce)).tokens()
+	r.clock.advance(time.Second)
+	asked := r.do("POST", "/v1/step-up", object{"max_age": 0}, withDPoP(tk.access), h.proves(tk.access, nonce)).want(200)
+	proof := object{"challenge": asked.text("challenge"), "factor": "password", "code": password, "refresh_token": tk.refresh}
+	r.do("POST", "/v1/login/verify", proof).want(400, "dpop_proof_required")
+	r.do("POST", "/v1/login/verify", proof, thief.proves("", nonce)).want(400, "invalid_dpop_proof")
+	r.do("POST", "/v1/login/verify", proof, h.proves("", "")).want(400, "use_dpop_nonce")
+	a := r.do("POST", "/v1/login/verify", proof, h.proves("", nonce)).want(200)
+	if a.text("token_type") != "DPoP" {
+		t.Errorf("got a %s token", a.text("token_type"))
+	}
+	r.refresh(a.tokens().refresh).want(400, "dpop_proof_required")
 }
 
 // TestEveryEndpointWantsProofsOfBoundTokens goes through the document: wherever
