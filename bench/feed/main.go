@@ -36,7 +36,7 @@ func main() {
 	var o options
 	flag.IntVar(&o.verifiers, "verifiers", 1000, "how many follow the feed")
 	flag.IntVar(&o.sessions, "sessions", 10_000, "how many sessions end")
-	flag.IntVar(&o.rate, "rate", 500, "how many of them in a second")
+	flag.IntVar(&o.rate, "rate", 150, "how many of them in a second")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
