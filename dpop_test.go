@@ -204,7 +204,7 @@ func TestAnUnboundSessionStaysUnbound(t *testing.T) {
 // whatever it calls itself, and may have lost what it had already used.
 func TestTheKeyIsTheDevice(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	r := newRig(t, func(c *bitjang.Config) { c.Risk = bitjang.RiskOff }) // which has its own opinion of another device id
 	r.addAda(t)
 	h := r.holder(t)
 	first := r.login(t, h.proves(fromLaptop, bitjang.Secret{}))
