@@ -279,6 +279,34 @@ func TestAConnectionIsTakenUpWhereItBroke(t *testing.T) {
 	})
 }
 
+// TestBeginningAnewIsNotKnowing: until all is heard again, an end may be unknown.
+func TestBeginningAnewIsNotKnowing(t *testing.T) {
+	t.Parallel()
+	n := 0
+	inFeedBubble(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		switch n++; n {
+		case 1:
+			says(w, "c1", false)
+			time.Sleep(5 * time.Second)
+		case 2:
+			w.WriteHeader(http.StatusConflict)
+		default:
+			says(w, "c2", true)
+			time.Sleep(10 * time.Second)
+			says(w, "c3", false)
+			stays(w, r, "c3")
+		}
+	}, func(t *testing.T, v *Verifier, _ *issuer, token func(string) string) {
+		b := token(sidB)
+		time.Sleep(4 * time.Second)
+		wantVerdict(t, v, b, nil)
+		time.Sleep(5 * time.Second)
+		wantVerdict(t, v, b, ErrFeedUnavailable)
+		time.Sleep(10 * time.Second)
+		wantVerdict(t, v, b, nil)
+	})
+}
+
 func TestOneWhoWasCutOffForLongBeginsAnew(t *testing.T) {
 	t.Parallel()
 	inFeedBubble(t, nil, func(w http.ResponseWriter, r *http.Request) { says(w, "1", false) }, func(t *testing.T, v *Verifier, i *issuer, _ func(string) string) {
