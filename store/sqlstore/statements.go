@@ -22,6 +22,7 @@ type statements struct {
 	insertFactor, factors, updateFactor, deleteFactor, deleteFactorsOf                               *sql.Stmt
 	insertMail, dueMails, claimMail, postponeMail, deleteMail                                        *sql.Stmt
 	insertClient, client, updateClient, clients, deleteClient                                        *sql.Stmt
+	insertConsent, consent, updateConsent, consents, deleteConsents                                  *sql.Stmt
 	insertEvent, events, eventsAfter, lastSealed, sealEvent, deleteEvents                            *sql.Stmt
 	insertKey, keys, updateKey, deleteKey                                                            *sql.Stmt
 }
@@ -76,6 +77,8 @@ func (st *statements) reading() []text {
 		{&st.factors, `SELECT ` + factorColumns + ` FROM factors WHERE user_id = ? ORDER BY created_at, id`},
 		{&st.client, `SELECT ` + clientColumns + ` FROM clients WHERE id = ?`},
 		{&st.clients, `SELECT ` + clientColumns + ` FROM clients WHERE id > ? ORDER BY id LIMIT ?`},
+		{&st.consent, `SELECT ` + consentColumns + ` FROM consents WHERE user_id = ? AND client_id = ?`},
+		{&st.consents, `SELECT ` + consentColumns + ` FROM consents WHERE user_id = ? ORDER BY client_id`},
 		{&st.dueMails, `SELECT ` + mailColumns + ` FROM mails WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`},
 		{&st.eventsAfter, `SELECT ` + eventColumns + ` FROM events WHERE id > ? ORDER BY id LIMIT ?`},
 		{&st.lastSealed, `SELECT ` + eventColumns + ` FROM events WHERE length(seal) > 0 ORDER BY id DESC LIMIT 1`},
@@ -141,6 +144,10 @@ func (st *statements) writing(d *dialect) []text {
 		{&st.insertClient, insertInto("clients", clientColumns) + d.ignore},
 		{&st.updateClient, `UPDATE clients SET settings = ?, updated_at = ?, version = version + 1 WHERE id = ? AND version = ?`},
 		{&st.deleteClient, `DELETE FROM clients WHERE id = ?`},
+
+		{&st.insertConsent, insertInto("consents", consentColumns) + d.ignore},
+		{&st.updateConsent, `UPDATE consents SET scope = ?, at = ? WHERE user_id = ? AND client_id = ?`},
+		{&st.deleteConsents, `DELETE FROM consents WHERE user_id = ? AND (? = '' OR client_id = ?)`},
 
 		{&st.insertMail, insertInto("mails", mailColumns) + d.ignore},
 		{&st.claimMail, `UPDATE mails SET due_at = ?, attempts = attempts + 1 WHERE id = ? AND due_at = ? AND attempts = ?`},
