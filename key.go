@@ -340,6 +340,12 @@ func (o ownKeys) Key(_ context.Context, kid string) (*verify.Key, error) {
 	return nil, verify.ErrUnknownKey
 }
 
+// SigningAlgorithms are those that this package signs and verifies with.
+func SigningAlgorithms() []string { return slices.Clone(algorithms) }
+
+// IDTokenAlgorithms are those of ID tokens, logout tokens and signed answers.
+func (s *Service) IDTokenAlgorithms() []string { return []string{s.cfg.IDTokenAlgorithm} }
+
 // Algorithms lists the algorithms of the published keys.
 func (s *Service) Algorithms() []string {
 	algorithms := []string{s.cfg.Algorithm}

@@ -50,13 +50,16 @@ type Service struct {
 	proofs  *dpop.Replayed
 
 	refreshes *nearLimits // per session
-	told      *nearLimits // what the log and the events need not say again
-	guesses   *guessWatch
-	limited   limitCounts
-	stuffing  atomic.Int64
+	// clientGuesses counts wrong credentials per client and network.
+	clientGuesses *nearLimits
+	told          *nearLimits // what the log and the events need not say again
+	guesses       *guessWatch
+	limited       limitCounts
+	stuffing      atomic.Int64
 
 	mailDue chan struct{} // a mail was just put there
 	known   knownClients
+	origins clientOrigins
 }
 
 // New checks cfg and makes a Service. It does no I/O and starts nothing: call
@@ -80,7 +83,7 @@ func New(cfg Config) (*Service, error) {
 		mailDue: make(chan struct{}, 1), hub: newFeedHub(), proofs: dpop.NewReplayed(maxProofs),
 		pool: passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
 		decoyHash: passhash.Decoy(params),
-		refreshes: newNearLimits(), told: newNearLimits(), guesses: newGuessWatch(), limited: newLimitCounts(),
+		refreshes: newNearLimits(), clientGuesses: newNearLimits(), told: newNearLimits(), guesses: newGuessWatch(), limited: newLimitCounts(),
 	}
 	if s.verifier, s.anyVerifier, err = newVerifiers(s, cfg); err != nil {
 		return nil, fmt.Errorf("bitjang: %w", err)
