@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/descope/virtualwebauthn"
-
 	"github.com/bitjang/bitjang"
 	"github.com/bitjang/bitjang/passkey"
 )
@@ -315,53 +313,4 @@ func (l letterbox) code(t *testing.T) string {
 			t.Fatal("no mail with a code")
 		}
 	}
-}
-
-func TestAPasskeyIsASecondFactorAndALoginOfItsOwn(t *testing.T) {
-	t.Parallel()
-	r := newUserRig(t, withPasskeys)
-	tk := r.login()
-	site := virtualwebauthn.RelyingParty{ID: "id.example.com", Name: "Test", Origin: "https://id.example.com"}
-	device, key := virtualwebauthn.NewAuthenticator(), virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
-	var begun struct {
-		Setup   string
-		Options json.RawMessage
-	}
-	r.do("POST", "/v1/factors/passkey/begin", nil, bearer(tk.access)).want(200).decode(&begun)
-	wanted, err := virtualwebauthn.ParseAttestationOptions(`{"publicKey":` + string(begun.Options) + `}`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	made := virtualwebauthn.CreateAttestationResponse(site, device, key, *wanted)
-	tk = r.do("POST", "/v1/factors/passkey/confirm", object{"setup": begun.Setup, "credential": json.RawMessage(made), "refresh_token": tk.refresh}, bearer(tk.access)).want(200).tokens()
-	device.Options.UserHandle = []byte(claimsOf(t, tk.access)["sub"].(string))
-	device.AddCredential(key)
-
-	prove := func(asked *answer, at virtualwebauthn.RelyingParty) *answer {
-		t.Helper()
-		var body struct {
-			Challenge string
-			Passkey   json.RawMessage
-		}
-		if err := json.Unmarshal(asked.Body, &body); err != nil {
-			t.Fatal(err)
-		}
-		options, err := virtualwebauthn.ParseAssertionOptions(`{"publicKey":` + string(body.Passkey) + `}`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		key.Counter++
-		answer := virtualwebauthn.CreateAssertionResponse(at, device, key, *options)
-		return r.do("POST", "/v1/login/verify", object{"challenge": body.Challenge, "factor": "passkey", "credential": json.RawMessage(answer)})
-	}
-	second := prove(r.do("POST", "/v1/login", loginBody).want(401, "mfa_required"), site).want(200)
-	alone := prove(r.do("POST", "/v1/login/passkey", nil).want(200), site).want(200)
-	for name, a := range map[string]*answer{"second": second, "alone": alone} {
-		if claims := claimsOf(t, a.tokens().access); claims["acr"] != "aal2" {
-			t.Errorf("%s: got %v, want aal2", name, claims)
-		}
-	}
-	prove(r.do("POST", "/v1/login/passkey", nil).want(200), virtualwebauthn.RelyingParty{ID: "id.example.com", Origin: "https://evil.example"}).want(401, "code_invalid")
-	device.Options.UserNotVerified = true
-	prove(r.do("POST", "/v1/login/passkey", nil).want(200), site).want(401, "code_invalid") // alone it must know its user
 }
