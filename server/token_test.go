@@ -306,6 +306,9 @@ func TestRFC8707_2_ResourceIndicators(t *testing.T) {
 	v := r.as(r.machine, values("grant_type", "client_credentials", "resource", "https://elsewhere.example.com"))
 	r.form("/oauth2/token", v).wantError(400, "invalid_target")
 	other := func(in *bitjang.AuthorizeInput) { in.Resource = "https://other.example.com" }
+	g := r.authorize(r.third, "openid", other)
+	elsewhere := r.as(r.third, values("grant_type", "authorization_code", "code", g.code, "code_verifier", g.verifier, "resource", api))
+	r.form("/oauth2/token", elsewhere).wantError(400, "invalid_target")
 	tk := r.exchange(r.authorize(r.third, "openid", other)).oauth()
 	head := jwtPart(t, tk.Access, 0)
 	if jwtPart(t, tk.Access, 1)["aud"] != "https://other.example.com" || head["typ"] != "JWT" || head["alg"] != "RS256" {
