@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/rs/cors"
 
@@ -45,15 +46,10 @@ func withCORS(origins []string, svc *bitjang.Service, next http.Handler) http.Ha
 		switch {
 		case clientPaths[r.URL.Path]:
 			forClients.ServeHTTP(w, r)
-		case documents[r.URL.Path]:
+		case strings.HasPrefix(r.URL.Path, "/.well-known/"):
 			next.ServeHTTP(w, r)
 		default:
 			listed.ServeHTTP(w, r)
 		}
 	})
-}
-
-// documents are what is public, to every origin.
-var documents = map[string]bool{
-	"/.well-known/openid-configuration": true, "/.well-known/oauth-authorization-server": true, "/.well-known/jwks.json": true,
 }

@@ -200,6 +200,24 @@ func TestRFC8414_2_MetadataIsWhatThereIs(t *testing.T) {
 	}
 }
 
+// RFC 8414 section 3: the issuer's path comes behind the well-known one.
+func TestRFC8414_3_AnIssuerWithAPath(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(s *setup) { s.Issuer = "https://example.com/auth" })
+	for _, path := range []string{"/.well-known/oauth-authorization-server/auth", "/.well-known/openid-configuration/auth", "/.well-known/openid-configuration"} {
+		w := httptest.NewRecorder() // not in the document: the path is the operator's
+		r.h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		if w.Code != 200 || !strings.Contains(w.Body.String(), `"issuer":"https://example.com/auth"`) || !strings.Contains(w.Body.String(), `"token_endpoint":"https://example.com/auth/oauth2/token"`) {
+			t.Errorf("%s: got %d %s", path, w.Code, w.Body)
+		}
+	}
+	w := httptest.NewRecorder()
+	r.h.ServeHTTP(w, httptest.NewRequest("GET", "/.well-known/openid-configuration/other", nil))
+	if w.Code != 404 {
+		t.Errorf("another issuer's path: got %d", w.Code)
+	}
+}
+
 // rp is a client that is told of logouts.
 type rp struct {
 	*httptest.Server

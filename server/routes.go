@@ -82,6 +82,13 @@ func routes(a *api.API, o *oauth.OAuth, people *pages.Pages) []route {
 		{"GET /healthz", public, a.Healthz},
 		{"GET /readyz", public, a.Readyz},
 	}
+	if o != nil && o.Path != "" {
+		// RFC 8414 section 3 puts the issuer's path behind the well-known one, and
+		// clients of OpenID Connect try that too.
+		list = append(list,
+			route{"GET /.well-known/oauth-authorization-server" + o.Path, public, o.Metadata},
+			route{"GET /.well-known/openid-configuration" + o.Path, public, o.Metadata})
+	}
 	if people != nil {
 		for _, rt := range people.Routes() {
 			list = append(list, route{rt.Pattern, page, rt.Handle})

@@ -57,7 +57,7 @@ func New(svc *bitjang.Service, opt Options) (http.Handler, error) {
 		return nil, fmt.Errorf("server: %w", errors.Join(errs...))
 	}
 	edge := newEdge(svc, opt)
-	programs := &oauth.OAuth{Service: svc, Edge: edge, NoPages: opt.NoPages}
+	programs := &oauth.OAuth{Service: svc, Edge: edge, NoPages: opt.NoPages, Path: issuerPath(svc)}
 	endpoints := &api.API{Service: svc, Edge: edge, LoginURL: opt.LoginURL, StepUpURL: stepUpURL(svc, opt), Places: opt.Places.Of}
 	people, err := newPages(svc, edge, endpoints, opt)
 	if err != nil {
@@ -72,6 +72,15 @@ func New(svc *bitjang.Service, opt Options) (http.Handler, error) {
 		mux.Handle(rt.pattern, handle(guarded(rt, protection, programs, people)))
 	}
 	return withCORS(opt.CORSOrigins, svc, orNotFound(mux, edge, people)), nil
+}
+
+// issuerPath is what stands behind the host in the issuer's URL, if anything does.
+func issuerPath(svc *bitjang.Service) string {
+	u, err := url.Parse(svc.Issuer())
+	if err != nil {
+		return "" // New of the service has looked
+	}
+	return u.EscapedPath()
 }
 
 // stepUpURL is where a browser proves more; without pages that is the

@@ -19,7 +19,8 @@ import (
 type OAuth struct {
 	Service *bitjang.Service
 	Edge    *web.Edge
-	NoPages bool // there is no authorization endpoint either
+	NoPages bool   // there is no authorization endpoint either
+	Path    string // of the issuer's URL, "" for a host of its own
 }
 
 // form is a request's body: what is empty is absent, and nothing is repeated
