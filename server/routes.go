@@ -14,6 +14,7 @@ const (
 	apiUse                 // programs and scripts; guarded against other sites' pages
 	proxy                  // a reverse proxy on behalf of a request
 	page                   // people in browsers; guarded against other sites' pages, errors are pages
+	front                  // the same, sent here by other sites: nothing there is done for the asking
 	stream                 // programs that stay: no limit of time
 )
 
@@ -76,7 +77,11 @@ func routes(a *api.API, people *pages.Pages) []route {
 	}
 	if people != nil {
 		for _, rt := range people.Routes() {
-			list = append(list, route{rt.Pattern, page, rt.Handle})
+			who := page
+			if rt.Open {
+				who = front
+			}
+			list = append(list, route{rt.Pattern, who, rt.Handle})
 		}
 	}
 	return list

@@ -64,14 +64,15 @@ func New(svc *bitjang.Service, opt Options) (http.Handler, error) {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	mux := http.NewServeMux()
-	for _, rt := range routes(endpoints, people) {
+	all := routes(endpoints, people)
+	for _, rt := range all {
 		handle := edge.Handle
 		if rt.audience == stream {
 			handle = edge.Stream
 		}
 		mux.Handle(rt.pattern, handle(guarded(rt, protection, people)))
 	}
-	return withCORS(opt.CORSOrigins, orNotFound(mux, edge, people)), nil
+	return withCORS(opt.CORSOrigins, forEyes(all), orNotFound(mux, edge, people)), nil
 }
 
 // stepUpURL is where a browser proves more; without pages that is the
@@ -91,6 +92,8 @@ func guarded(rt route, protection *http.CrossOriginProtection, people *pages.Pag
 		return sameSite(protection, rt.handle)
 	case page:
 		return forPeople(people, sameSite(http.NewCrossOriginProtection(), rt.handle))
+	case front:
+		return forPeople(people, rt.handle)
 	}
 	return rt.handle
 }
@@ -146,12 +149,29 @@ func sameSite(protection *http.CrossOriginProtection, next web.Handler) web.Hand
 	}
 }
 
+// forEyes tells which requests are for pages: no script reads those, the
+// authorization endpoint least of all (RFC 9700 section 2.6).
+func forEyes(list []route) func(*http.Request) bool {
+	mux, known := http.NewServeMux(), map[string]bool{}
+	for _, rt := range list {
+		_, path, _ := strings.Cut(rt.pattern, " ")
+		if (rt.audience == page || rt.audience == front) && !known[path] {
+			known[path] = true
+			mux.Handle(path, http.NotFoundHandler())
+		}
+	}
+	return func(r *http.Request) bool {
+		_, pattern := mux.Handler(r)
+		return pattern != ""
+	}
+}
+
 // withCORS answers for the listed origins only; without any, not at all.
-func withCORS(origins []string, next http.Handler) http.Handler {
+func withCORS(origins []string, never func(*http.Request) bool, next http.Handler) http.Handler {
 	if len(origins) == 0 {
 		return next
 	}
-	return cors.New(cors.Options{
+	shared := cors.New(cors.Options{
 		AllowedOrigins:   origins,
 		AllowedMethods:   []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
 		AllowedHeaders:   []string{"Authorization", "Content-Type", web.RefreshHeader, web.DeviceHeader, web.ProofHeader},
@@ -159,6 +179,13 @@ func withCORS(origins []string, next http.Handler) http.Handler {
 		AllowCredentials: true,
 		MaxAge:           600,
 	}).Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if never(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		shared.ServeHTTP(w, r)
+	})
 }
 
 // orNotFound gives what the mux does not know the same problem+json as
