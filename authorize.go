@@ -358,10 +358,37 @@ func (a *authorizing) redirect(s *Service, pairs ...string) Authorization {
 // requestLife is how long a person may take over logging in.
 const requestLife = time.Hour
 
-// sealedRequest is an authorization request on its way through the browser.
+// sealedRequest is an authorization request on its way through the browser: in an
+// address, so it is kept short.
 type sealedRequest struct {
-	Input AuthorizeInput
-	Until time.Time
+	Input requestFields `json:"i"`
+	Until time.Time     `json:"u"`
+}
+
+// requestFields are those of AuthorizeInput, in its order: that is what lets one
+// be converted into the other.
+type requestFields struct {
+	ResponseType    string    `json:"t,omitempty"`
+	ResponseMode    string    `json:"m,omitempty"`
+	ClientID        string    `json:"c,omitempty"`
+	RedirectURI     string    `json:"r,omitempty"`
+	Scope           string    `json:"s,omitempty"`
+	State           string    `json:"st,omitempty"`
+	Nonce           string    `json:"n,omitempty"`
+	Challenge       string    `json:"cc,omitempty"`
+	ChallengeMethod string    `json:"cm,omitempty"`
+	Resource        string    `json:"re,omitempty"`
+	Prompt          string    `json:"p,omitempty"`
+	MaxAge          string    `json:"ma,omitempty"`
+	ACRValues       string    `json:"acr,omitempty"`
+	LoginHint       string    `json:"lh,omitempty"`
+	IDTokenHint     string    `json:"ih,omitempty"`
+	KeyThumbprint   string    `json:"k,omitempty"`
+	UILocales       string    `json:"ui,omitempty"`
+	Repeated        bool      `json:"x,omitempty"`
+	Request         bool      `json:"rq,omitempty"`
+	RequestURI      bool      `json:"ru,omitempty"`
+	AskedAt         time.Time `json:"a,omitzero"`
 }
 
 // SealRequest makes a text of a request with which the browser comes back to it.
@@ -371,7 +398,7 @@ func (s *Service) SealRequest(in AuthorizeInput, purpose string) (string, error)
 	if in.AskedAt.IsZero() {
 		in.AskedAt = now
 	}
-	raw, err := json.Marshal(sealedRequest{in, now.Add(requestLife)})
+	raw, err := json.Marshal(sealedRequest{requestFields(in), now.Add(requestLife)})
 	if err != nil {
 		return "", fmt.Errorf("encode request: %w", err)
 	}
@@ -391,5 +418,5 @@ func (s *Service) OpenRequest(text, purpose string) (AuthorizeInput, error) {
 	if err != nil || !s.clock().Before(r.Until) {
 		return AuthorizeInput{}, ErrRequestExpired
 	}
-	return r.Input, nil
+	return AuthorizeInput(r.Input), nil
 }

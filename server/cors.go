@@ -19,7 +19,8 @@ var clientPaths = map[string]bool{"/oauth2/token": true, "/oauth2/revoke": true,
 
 // withCORS lets scripts of other origins in: at /v1 those that the operator lists,
 // with cookies; at the endpoints of clients those of registered public clients,
-// without. The documents are for everybody, and say so themselves.
+// without. The documents are for everybody, and say so themselves. No script reads
+// a page.
 func withCORS(origins []string, svc *bitjang.Service, next http.Handler) http.Handler {
 	forClients := cors.New(cors.Options{
 		AllowOriginVaryRequestFunc: func(r *http.Request, origin string) (bool, []string) {
@@ -46,10 +47,10 @@ func withCORS(origins []string, svc *bitjang.Service, next http.Handler) http.Ha
 		switch {
 		case clientPaths[r.URL.Path]:
 			forClients.ServeHTTP(w, r)
-		case strings.HasPrefix(r.URL.Path, "/.well-known/"):
-			next.ServeHTTP(w, r)
-		default:
+		case strings.HasPrefix(r.URL.Path, "/v1/"):
 			listed.ServeHTTP(w, r)
+		default:
+			next.ServeHTTP(w, r)
 		}
 	})
 }

@@ -24,8 +24,19 @@ type authenticator struct {
 
 func newAuthenticator(t *testing.T) *authenticator {
 	return &authenticator{
-		Authenticator: virtualwebauthn.NewAuthenticator(), t: t, key: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2),
+		Authenticator: virtualwebauthn.NewAuthenticator(), t: t, key: newPasskey(),
 		site: virtualwebauthn.RelyingParty{ID: "id.example.com", Name: "Test", Origin: "https://id.example.com"},
+	}
+}
+
+// newPasskey makes a key whose coordinates have all their bytes: the library leaves
+// leading zeros out, which no real authenticator does, and one key in 128 has some.
+func newPasskey() virtualwebauthn.Credential {
+	const whole = 77 // bytes of a COSE key for P-256 (RFC 9053 section 7.1.1)
+	for {
+		if c := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2); len(c.Key.AttestationData()) == whole {
+			return c
+		}
 	}
 }
 

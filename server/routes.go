@@ -16,6 +16,7 @@ const (
 	client                 // clients of OAuth, which say who they are themselves; errors are RFC 6749's
 	proxy                  // a reverse proxy on behalf of a request
 	page                   // people in browsers; guarded against other sites' pages, errors are pages
+	front                  // the same, sent here by other sites: nothing there is done for the asking
 	stream                 // programs that stay: no limit of time
 )
 
@@ -91,7 +92,11 @@ func routes(a *api.API, o *oauth.OAuth, people *pages.Pages) []route {
 	}
 	if people != nil {
 		for _, rt := range people.Routes() {
-			list = append(list, route{rt.Pattern, page, rt.Handle})
+			who := page
+			if rt.Open {
+				who = front
+			}
+			list = append(list, route{rt.Pattern, who, rt.Handle})
 		}
 	}
 	return list

@@ -102,6 +102,8 @@ func guarded(rt route, protection *http.CrossOriginProtection, programs *oauth.O
 		return forClients(programs, rt.handle)
 	case page:
 		return forPeople(people, sameSite(http.NewCrossOriginProtection(), rt.handle))
+	case front:
+		return forPeople(people, rt.handle)
 	}
 	return rt.handle
 }
