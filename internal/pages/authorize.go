@@ -196,8 +196,7 @@ func (p *Pages) onFrom(w http.ResponseWriter, r *http.Request, target string) er
 	if isAuthorize(target) {
 		return p.forward(w, r, target, "")
 	}
-	http.Redirect(w, r, target, http.StatusSeeOther)
-	return nil
+	return goTo(w, r, target)
 }
 
 func isAuthorize(target string) bool { return strings.HasPrefix(target, authorizePath+"?") }
