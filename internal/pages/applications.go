@@ -118,6 +118,29 @@ func (p *Pages) clientName(r *http.Request, id string) (name string, own bool, e
 	return "", false, err
 }
 
+// clientNames finds the names of applications, each once.
+type clientNames struct {
+	find  func(id string) (string, error)
+	known map[string]string
+}
+
+func (p *Pages) names(r *http.Request) clientNames {
+	find := func(id string) (string, error) {
+		name, _, err := p.clientName(r, id)
+		return name, err
+	}
+	return clientNames{find, map[string]string{}}
+}
+
+func (n clientNames) of(id string) (name string, err error) {
+	name, ok := n.known[id]
+	if !ok {
+		name, err = n.find(id)
+		n.known[id] = name
+	}
+	return name, err
+}
+
 // Withdraw is POST /account/applications/{id}/withdraw.
 func (p *Pages) Withdraw(w http.ResponseWriter, r *http.Request) error {
 	return p.member(w, r, func(_ bitjang.Admission, u bitjang.User) error {

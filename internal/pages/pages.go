@@ -241,7 +241,12 @@ func (p *Pages) headers(w http.ResponseWriter) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 	h.Set("Referrer-Policy", "same-origin") // with no-referrer browsers send our own forms with Origin: null
-	if !strings.HasSuffix(h.Get("Cache-Control"), "no-store") {
+	noStore(w)
+}
+
+// noStore forbids every cache, unless that is done already in stronger words.
+func noStore(w http.ResponseWriter) {
+	if !strings.HasSuffix(w.Header().Get("Cache-Control"), "no-store") {
 		web.NoStore(w)
 	}
 }
@@ -287,7 +292,7 @@ func wait(say *i18n.Printer, d time.Duration) string {
 // goTo sends the browser on after a form: with 303, so that it never sends the
 // form, a password in it, once more.
 func goTo(w http.ResponseWriter, r *http.Request, target string) error {
-	web.NoStore(w)
+	noStore(w)
 	http.Redirect(w, r, target, http.StatusSeeOther)
 	return nil
 }

@@ -78,6 +78,8 @@ func (p *Pages) ownRoutes() []ownRoute {
 // with something in every part.
 func samples() map[string][]page {
 	some := device{ID: "00000000-0000-4000-8000-000000000000", Name: "n", Browser: "b", OS: "o", Type: "mobile", IP: "192.0.2.1", Place: "p"}
+	app := some
+	app.App = true
 	mine := some
 	mine.Current, mine.Held = true, true
 	scopes := []scope{{Name: "openid", Text: "t"}, {Name: "notes:read"}}
@@ -90,8 +92,8 @@ func samples() map[string][]page {
 		"forgot":   {&forgotPage{}, &forgotPage{frame: full, Email: "e", Sent: true}, &forgotPage{NoMail: true}},
 		"reset":    {&resetPage{}, &resetPage{frame: full, Token: "t", Ended: &some}},
 		"confirm":  {&confirmPage{}, &confirmPage{frame: full, Title: "t", Text: "t", Button: "b", Danger: true, Action: "/", Token: "t", Back: "/", Hidden: []hidden{{"n", "v"}}}},
-		"account":  {&accountPage{}, &accountPage{frame: full, Name: "n", Email: "e", Verified: true, Devices: 2}},
-		"activity": {&activityPage{}, &activityPage{frame: full, Devices: []device{mine, some}, Events: []happening{{Text: "t", Session: "s", Device: "d", IP: "i"}}, Older: 7}},
+		"account":  {&accountPage{}, &accountPage{frame: full, Name: "n", Email: "e", Verified: true, Devices: 2, Apps: 1}},
+		"activity": {&activityPage{}, &activityPage{frame: full, Devices: []device{mine, some, app}, Events: []happening{{Text: "t", Session: "s", Device: "d", IP: "i"}}, Older: 7}},
 		"security": {&securityPage{}, &securityPage{frame: full, Email: "e", NewEmail: "n", Mail: true, Form: "email", Factors: []bitjang.Factor{{ID: "i", Kind: bitjang.FactorTOTP, Name: "n"}, {ID: "j", Kind: bitjang.FactorRecovery, Counter: 3}}, Strong: true, Passkeys: true}, &securityPage{frame: full, Form: "password"}},
 		"profile":  {&profilePage{}, &profilePage{frame: full, Name: "n"}},
 		"prove":    proofs(full),
