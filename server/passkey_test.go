@@ -25,8 +25,19 @@ type authenticator struct {
 
 func newAuthenticator(t *testing.T) *authenticator {
 	return &authenticator{
-		Authenticator: virtualwebauthn.NewAuthenticator(), t: t, key: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2),
+		Authenticator: virtualwebauthn.NewAuthenticator(), t: t, key: newKey(),
 		site: virtualwebauthn.RelyingParty{ID: "id.example.com", Name: "Test", Origin: "https://id.example.com"},
+	}
+}
+
+// newKey is a key whose coordinates begin with no zero: the library drops those,
+// and one key in 128 would be refused for it.
+func newKey() virtualwebauthn.Credential {
+	const whole = 77 // bytes of a P-256 key in COSE
+	for {
+		if c := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2); len(c.Key.AttestationData()) == whole {
+			return c
+		}
 	}
 }
 
