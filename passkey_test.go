@@ -23,15 +23,15 @@ type authenticator struct {
 
 func newAuthenticator() *authenticator {
 	return &authenticator{
-		Authenticator: virtualwebauthn.NewAuthenticator(), key: newPasskey(),
+		Authenticator: virtualwebauthn.NewAuthenticator(), key: newKey(),
 		site: virtualwebauthn.RelyingParty{ID: "auth.example.com", Name: "Test", Origin: "https://auth.example.com"},
 	}
 }
 
-// newPasskey makes a key whose coordinates have all their bytes: the library leaves
-// leading zeros out, which no real authenticator does, and one key in 128 has some.
-func newPasskey() virtualwebauthn.Credential {
-	const whole = 77 // bytes of a COSE key for P-256 (RFC 9053 section 7.1.1)
+// newKey is a key whose coordinates begin with no zero: the library drops those,
+// and one key in 128 would be refused for it.
+func newKey() virtualwebauthn.Credential {
+	const whole = 77 // bytes of a P-256 key in COSE
 	for {
 		if c := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2); len(c.Key.AttestationData()) == whole {
 			return c
