@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/bitjang/bitjang"
 	"github.com/bitjang/bitjang/server"
+	"github.com/bitjang/bitjang/verify"
 )
 
 // RFC 7662 section 2.
@@ -358,4 +360,83 @@ func TestAClientsDeviceIDIsNoKnownDevice(t *testing.T) {
 		r.do("POST", "/v1/login", wrong, peer("203.0.113.7:1")).want(401, "invalid_credentials")
 	}
 	r.do("POST", "/v1/login", wrong, peer("203.0.113.7:1"), id).want(429, "too_many_attempts")
+}
+
+// A client that proves who it is speaks for people elsewhere: where its servers
+// are says nothing about them. An app's address does.
+func TestRiskJudgesAppsAndNotServers(t *testing.T) {
+	t.Parallel()
+	r := newTokenRig(t, func(s *setup) {
+		s.RiskRules = []bitjang.RiskRule{{Signals: []string{"network_changed"}, Action: bitjang.RiskRevoke}}
+	})
+	elsewhere := peer("203.0.113.9:1")
+	backend, app := r.grants(r.third, "openid offline_access"), r.grants(r.public, "openid")
+	r.refreshFor(r.third, backend.Refresh, elsewhere).oauth()
+	r.refreshFor(r.public, app.Refresh, elsewhere).wantError(400, "invalid_grant", "session_revoked")
+}
+
+// Nothing that an embedder does moves a client's session on as if it were a login:
+// its tokens are on the client's terms.
+func TestAClientsSessionIsNotMovedOn(t *testing.T) {
+	t.Parallel()
+	r := newTokenRig(t)
+	tk := r.grants(r.third, "openid")
+	claims := jwtPart(t, tk.Access, 1)
+	id, err := bitjang.ParseSessionID(claims["sid"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sess, err := r.svc.SessionByID(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.svc.ChangePassword(t.Context(), bitjang.ChangePasswordInput{
+		Identity: bitjang.Identity{Claims: &verify.Claims{ID: claims["jti"].(string)}, Session: sess},
+		Current:  bitjang.NewSecret(password), New: bitjang.NewSecret("another good password"),
+	})
+	if !errors.Is(err, bitjang.ErrAccessToken) {
+		t.Errorf("got %v, want no tokens", err)
+	}
+}
+
+type mailerFunc func(bitjang.Mail)
+
+func (f mailerFunc) Deliver(_ context.Context, m bitjang.Mail) error { f(m); return nil }
+
+// A client that does not answer keeps nobody's mail.
+func TestAMailDoesNotWaitForAClient(t *testing.T) {
+	t.Parallel()
+	mailed := make(chan struct{})
+	r := newTokenRig(t, func(s *setup) {
+		s.Backchannel = server.Backchannel{}
+		s.Mailer = mailerFunc(func(m bitjang.Mail) {
+			if m.Kind == bitjang.MailResetPassword {
+				close(mailed)
+			}
+		})
+	})
+	asked, first := make(chan struct{}, 8), make(chan bool, 8)
+	client := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) {
+		_ = q.ParseForm() // only then it is noticed that nobody waits any more
+		asked <- struct{}{}
+		select {
+		case <-mailed:
+			first <- true
+		case <-q.Context().Done():
+			first <- false
+		}
+	}))
+	t.Cleanup(client.Close)
+	r.third.BackchannelLogoutURI = client.URL
+	if _, err := r.svc.UpdateClient(t.Context(), r.third); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = r.svc.Run(t.Context()) }()
+	r.grants(r.third, "openid")
+	r.do("POST", "/v1/logout", object{"refresh_token": r.login.refresh}).want(204)
+	<-asked
+	r.do("POST", "/v1/password/forgot", object{"email": alice}).want(202)
+	if !<-first {
+		t.Error("the mail waited for the client")
+	}
 }
