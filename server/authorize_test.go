@@ -405,18 +405,7 @@ func TestAHeldLoginProvesItselfAndGoesOn(t *testing.T) {
 	t.Parallel()
 	r, box, visit := pageRig(t, func(s *setup) { s.OnReuse = bitjang.HoldOnReuse })
 	app, p := r.addClient(firstParty), in(visit("en", browser))
-	base, _ := url.Parse(p.base)
-	old := ""
-	for _, c := range p.jar.Cookies(base) {
-		if c.Name == rtCookie {
-			old = c.Value
-		}
-	}
-	for range 4 {
-		r.clock.advance(11 * time.Minute)
-		p.get("/account").want(t, 200)
-	}
-	r.refresh(old, agent(browser)).want(403, "step_up_required")
+	r.holdLogin(p)
 	app.fails(t, app.ask(p, "prompt", "none"), "login_required")
 	app.ask(p, "client_id", "x").want(t, 400)
 	s := app.ask(p)
