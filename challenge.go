@@ -106,6 +106,9 @@ func deviceMark(d Device) []byte {
 
 // describe seals a challenge and says what a client needs to know about it.
 func (s *Service) describe(facts challengeFacts, u *User, list []Factor) (Challenge, error) {
+	if len(facts.Factors) == 0 {
+		return Challenge{}, ErrPasskeyDisabled // all that the user has are passkeys, and the service had them once
+	}
 	token, err := s.sealToken(challengePrefix, challengeSeal, facts)
 	if err != nil {
 		return Challenge{}, err
@@ -171,6 +174,9 @@ func (s *Service) Challenge(ctx context.Context, token Secret, from Caller) (Cha
 		return s.view(token, facts, nil, nil)
 	}
 	u, list, err := s.challenged(ctx, facts.UserID)
+	if err == nil {
+		facts.Factors, err = s.waysLeft(&facts, list)
+	}
 	if err != nil {
 		return Challenge{}, err
 	}

@@ -2,11 +2,13 @@ package bitjang_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base32"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +17,8 @@ import (
 	"time"
 
 	"github.com/bitjang/bitjang"
+	"github.com/bitjang/bitjang/store/memory"
+	"github.com/bitjang/bitjang/store/sqlstore"
 )
 
 // app is an authenticator app.
@@ -225,18 +229,29 @@ func TestACodeIsAcceptedWithinOneStepAndOnce(t *testing.T) {
 	r.proven(t, r.asked(t, fromPhone), bitjang.FactorTOTP, bitjang.NewSecret(spaced[:3]+" "+spaced[3:]), fromPhone)
 }
 
-// atOnce counts who gets in of many that come together, each with a challenge of its own.
-func (r *rig) atOnce(t *testing.T, kind bitjang.FactorKind, code bitjang.Secret, n int) int {
+// boundless is a store in which no limit is ever reached, so that every try is
+// compared and not only the first ten.
+type boundless struct{ bitjang.Store }
+
+func (boundless) Spend(_ context.Context, sp bitjang.Spending) (time.Time, bool, error) {
+	return sp.Now, true, nil
+}
+
+// atOnce counts who gets in of many that come together, each with a challenge of
+// its own, at several nodes.
+func (r *rig) atOnce(t *testing.T, nodes []*bitjang.Service, kind bitjang.FactorKind, code bitjang.Secret) int {
 	t.Helper()
 	var challenges []bitjang.Challenge
-	for range n {
+	for range 32 {
 		challenges = append(challenges, r.asked(t, fromPhone))
 	}
 	var all sync.WaitGroup
 	var in atomic.Int32
-	for _, c := range challenges {
+	start := make(chan struct{})
+	for i, c := range challenges {
 		all.Go(func() {
-			_, err := r.Prove(t.Context(), bitjang.ProveInput{Challenge: c.Token, Factor: kind, Code: code, Caller: fromPhone})
+			<-start
+			_, err := nodes[i%len(nodes)].Prove(t.Context(), bitjang.ProveInput{Challenge: c.Token, Factor: kind, Code: code, Caller: fromPhone})
 			if err == nil {
 				in.Add(1)
 			} else if !errors.Is(err, bitjang.ErrCodeInvalid) {
@@ -244,26 +259,128 @@ func (r *rig) atOnce(t *testing.T, kind bitjang.FactorKind, code bitjang.Secret,
 			}
 		})
 	}
+	close(start)
 	all.Wait()
 	return int(in.Load())
 }
 
 func TestOfManyWithOneCodeOneGetsIn(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	a, tokens := r.addApp(t, r.login(t, fromLaptop), fromLaptop)
-	if got := r.atOnce(t, bitjang.FactorTOTP, a.next(), 8); got != 1 {
-		t.Errorf("%d got in with one TOTP code", got)
+	for name, open := range map[string]func(t *testing.T) bitjang.Store{
+		"memory": func(*testing.T) bitjang.Store { return memory.New() },
+		"SQLite": func(t *testing.T) bitjang.Store {
+			st, err := sqlstore.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "bitjang.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = st.Close() })
+			return st
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, func(c *bitjang.Config) { c.Store = boundless{open(t)} })
+			a, tokens := r.addApp(t, r.login(t, fromLaptop), fromLaptop)
+			codes, err := r.MakeRecoveryCodes(t.Context(), r.authenticate(t, tokens), fromLaptop)
+			if err != nil {
+				t.Fatal(err)
+			}
+			nodes := []*bitjang.Service{r.Service, r.node(t, r.cfg)}
+			if err := nodes[1].LoadKeys(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := r.atOnce(t, nodes, bitjang.FactorTOTP, a.next()); got != 1 {
+				t.Errorf("%d got in with one TOTP code", got)
+			}
+			if got := r.atOnce(t, nodes, bitjang.FactorRecovery, codes[3]); got != 1 {
+				t.Errorf("%d got in with one recovery code", got)
+			}
+			if got := r.atOnce(t, nodes[1:], bitjang.FactorRecovery, codes[3]); got != 0 {
+				t.Errorf("%d got in with a recovery code that was used at the other node", got)
+			}
+		})
 	}
-	r.clock.turn(5 * time.Minute)
+}
+
+// TestNobodyIsOfferedWhatTheyDoNotHave: what is asked for is there, also when it
+// has gone since the question.
+func TestNobodyIsOfferedWhatTheyDoNotHave(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, withPasskeys, func(c *bitjang.Config) { c.Store = boundless{memory.New()} })
+	a, tokens := r.addApp(t, r.login(t, fromLaptop), fromLaptop)
 	codes, err := r.MakeRecoveryCodes(t.Context(), r.authenticate(t, tokens), fromLaptop)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.clock.turn(time.Hour) // for the limit
-	if got := r.atOnce(t, bitjang.FactorRecovery, codes[3], 8); got != 1 {
-		t.Errorf("%d got in with one recovery code", got)
+	offers := func(c bitjang.Challenge, want ...bitjang.FactorKind) {
+		t.Helper()
+		seen, err := r.Challenge(t.Context(), c.Token, fromPhone)
+		if err != nil || !slices.Equal(seen.Factors, want) {
+			t.Errorf("got %v, %v, want %v", seen.Factors, err, want)
+		}
 	}
+	early := r.asked(t, fromPhone)
+	offers(early, bitjang.FactorTOTP, bitjang.FactorRecovery)
+	for _, code := range codes {
+		r.proven(t, r.asked(t, fromPhone), bitjang.FactorRecovery, code, fromPhone)
+	}
+	offers(r.asked(t, fromPhone), bitjang.FactorTOTP)
+	offers(early, bitjang.FactorTOTP)
+	r.notProven(t, early, bitjang.FactorRecovery, codes[0], fromPhone, bitjang.ErrChallengeInvalid)
+	r.proven(t, early, bitjang.FactorTOTP, a.next(), fromPhone)
+
+	// The app is replaced by a passkey between the question and the answer.
+	early = r.asked(t, fromPhone)
+	r.clock.turn(time.Minute)
+	tokens = r.proven(t, r.asked(t, fromLaptop), bitjang.FactorTOTP, a.next(), fromLaptop)
+	tokens = r.addPasskey(t, newAuthenticator(), tokens)
+	list, err := r.Factors(t.Context(), tokens.Session.UserID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range list {
+		if f.Kind == bitjang.FactorTOTP {
+			if err := r.RemoveFactor(t.Context(), r.authenticate(t, tokens), f.ID, fromLaptop); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := r.Challenge(t.Context(), early.Token, fromPhone); !errors.Is(err, bitjang.ErrChallengeInvalid) {
+		t.Errorf("a question that nothing answers: got %v", err)
+	}
+	r.notProven(t, early, bitjang.FactorTOTP, a.next(), fromPhone, bitjang.ErrChallengeInvalid)
+
+	// And then the service gives passkeys up.
+	without := r.cfg
+	without.Passkeys = nil
+	node := r.node(t, without)
+	if err := node.LoadKeys(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	in := bitjang.LoginInput{Identifier: ada, Password: bitjang.NewSecret(rightPass), Caller: fromPhone}
+	if got, err := node.Login(t.Context(), in); !errors.Is(err, bitjang.ErrPasskeyDisabled) || !got.Refresh.IsZero() {
+		t.Errorf("got %v, want %v", err, bitjang.ErrPasskeyDisabled)
+	}
+}
+
+// TestAWeakerWayIsNoneBesideAStrongerOne: somebody who was asked for a code by
+// mail and has added an app meanwhile is asked for the app.
+func TestAWeakerWayIsNoneBesideAStrongerOne(t *testing.T) {
+	t.Parallel()
+	m := newMailing(t, holding)
+	mine := m.held(t, m.login(t, fromLaptop))
+	other := m.login(t, fromPhone)
+	c := m.heldChallenge(t, mine, fromLaptop)
+	if err := m.SendCode(t.Context(), c.Token, fromLaptop); err != nil {
+		t.Fatal(err)
+	}
+	code := m.code(t)
+	a, _ := m.addApp(t, other, fromPhone)
+	m.notProven(t, c, bitjang.FactorEmail, code, fromLaptop, bitjang.ErrChallengeInvalid)
+	if err := m.SendCode(t.Context(), c.Token, fromLaptop); !errors.Is(err, bitjang.ErrChallengeInvalid) {
+		t.Errorf("another code: got %v", err)
+	}
+	m.proven(t, m.heldChallenge(t, mine, fromLaptop), bitjang.FactorTOTP, a.next(), fromLaptop)
 }
 
 func TestRecoveryCodes(t *testing.T) {

@@ -32,7 +32,7 @@ func (s *Service) waysToProve(purpose challengePurpose, list []Factor, shown []s
 	if hasStrong(list) {
 		var ways []FactorKind
 		for _, kind := range []FactorKind{FactorPasskey, FactorTOTP, FactorRecovery} {
-			if len(ofKind(list, kind)) > 0 && (kind != FactorPasskey || s.cfg.Passkeys != nil) {
+			if slices.ContainsFunc(ofKind(list, kind), s.usable) {
 				ways = append(ways, kind)
 			}
 		}
@@ -48,6 +48,35 @@ func (s *Service) waysToProve(purpose challengePurpose, list []Factor, shown []s
 		return []FactorKind{FactorEmail}
 	}
 	return []FactorKind{FactorPassword}
+}
+
+// usable says whether a factor can prove anything now.
+func (s *Service) usable(f Factor) bool {
+	switch f.Kind {
+	case FactorPasskey:
+		return s.cfg.Passkeys != nil
+	case FactorRecovery:
+		return f.Counter > 0 // codes are left
+	}
+	return true
+}
+
+// waysLeft is waysToProve once more, for a challenge that was made a while ago:
+// what the user has removed or used up since is no way any more, and what was
+// asked for because there was nothing better is none beside something better.
+func (s *Service) waysLeft(facts *challengeFacts, list []Factor) ([]FactorKind, error) {
+	if facts.Purpose == challengePasskey {
+		return facts.Factors, nil
+	}
+	if facts.Setup != nil && hasStrong(list) {
+		return nil, ErrChallengeInvalid // that one is asked for
+	}
+	now := s.waysToProve(facts.Purpose, list, facts.Shown)
+	left := slices.DeleteFunc(slices.Clone(facts.Factors), func(k FactorKind) bool { return !slices.Contains(now, k) })
+	if len(left) == 0 {
+		return nil, ErrChallengeInvalid
+	}
+	return left, nil
 }
 
 // mustHaveFactor is the policy for who needs a second factor to log in.
@@ -135,6 +164,13 @@ func (s *Service) prove(ctx context.Context, in ProveInput) (Tokens, error) {
 	if err := s.stillAsked(ctx, &facts, &u, in.Caller); err != nil {
 		return Tokens{}, err
 	}
+	left, err := s.waysLeft(&facts, list)
+	if err == nil && !slices.Contains(left, in.Factor) {
+		err = ErrChallengeInvalid
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
 	if err := s.spendTry(ctx, &facts, in.Factor); err != nil {
 		return Tokens{}, err
 	}
@@ -205,7 +241,7 @@ func (s *Service) check(ctx context.Context, facts *challengeFacts, u *User, lis
 		if facts.Setup == nil {
 			err = s.proveTOTP(ctx, list, in.Code)
 		} else {
-			err = s.proveSetup(ctx, facts, u, list, in)
+			err = s.proveSetup(ctx, facts, u, in)
 		}
 	case FactorRecovery:
 		p = proof{words: []string{"otp"}, second: true}
@@ -231,10 +267,7 @@ func (s *Service) check(ctx context.Context, facts *challengeFacts, u *User, lis
 }
 
 // proveSetup adds the first factor of a user who must have one, by its first code.
-func (s *Service) proveSetup(ctx context.Context, facts *challengeFacts, u *User, list []Factor, in ProveInput) error {
-	if hasStrong(list) {
-		return ErrChallengeInvalid // one was added meanwhile, and that one is asked for
-	}
+func (s *Service) proveSetup(ctx context.Context, facts *challengeFacts, u *User, in ProveInput) error {
 	f, err := s.newTOTP(u.ID, "", *facts.Setup, in.Code)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -97,12 +98,15 @@ func (s *Service) SendCode(ctx context.Context, token Secret, from Caller) error
 	if err != nil {
 		return err
 	}
-	if facts.Purpose == challengePasskey || !hasKind(facts.Factors, FactorEmail) {
+	if facts.Purpose == challengePasskey || !slices.Contains(facts.Factors, FactorEmail) {
 		return invalid("factor_invalid", "This challenge wants another factor.")
 	}
-	u, _, err := s.challenged(ctx, facts.UserID)
+	u, list, err := s.challenged(ctx, facts.UserID)
 	if err != nil {
 		return err
+	}
+	if _, err := s.waysLeft(&facts, list); err != nil {
+		return err // of a code by mail it is the only way
 	}
 	if err := s.stillAsked(ctx, &facts, &u, from); err != nil {
 		return err
@@ -114,15 +118,6 @@ func (s *Service) SendCode(ctx context.Context, token Secret, from Caller) error
 	m.At, m.Device, m.IP = s.clock(), from.Device.bounded(), from.IP
 	setDefault(&m.Language, from.Language)
 	return s.send(ctx, m)
-}
-
-func hasKind(kinds []FactorKind, kind FactorKind) bool {
-	for _, k := range kinds {
-		if k == kind {
-			return true
-		}
-	}
-	return false
 }
 
 // sameSecret compares without telling how far two texts agree. Nothing is the

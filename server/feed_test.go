@@ -192,23 +192,32 @@ func (f *follower) stream(server *httptest.Server, lastID string) *events {
 	if kind := resp.Header.Get("Content-Type"); resp.StatusCode != 200 || kind != "text/event-stream" || resp.Header.Get("Cache-Control") != "no-store" {
 		f.t.Fatalf("got %d, %v", resp.StatusCode, resp.Header)
 	}
-	return &events{t: f.t, resp: resp, in: bufio.NewScanner(resp.Body)}
+	return newEvents(f.t, resp)
 }
 
-// next is the next event, and its id. One without data has an empty piece.
+func newEvents(t *testing.T, resp *http.Response) *events {
+	e := &events{t: t, resp: resp, in: bufio.NewScanner(resp.Body)}
+	e.in.Buffer(nil, 1<<20) // an event of 1,000 entries is one line
+	return e
+}
+
+// next is the next event, and its id. One without data has an empty piece, and
+// one that is cut off is none.
 func (e *events) next() (id string, p piece, ok bool) {
-	data := false
+	data := ""
 	for e.in.Scan() {
 		switch name, value, _ := strings.Cut(e.in.Text(), ": "); name {
 		case "id":
 			id = value
 		case "data":
-			if err := json.Unmarshal([]byte(value), &p); err != nil {
-				e.t.Fatal(err)
-			}
-			data = true
+			data = value
 		case "":
-			if id != "" || data {
+			if data != "" {
+				if err := json.Unmarshal([]byte(data), &p); err != nil {
+					e.t.Fatal(err)
+				}
+			}
+			if id != "" || data != "" {
 				return id, p, true
 			}
 		}

@@ -40,7 +40,7 @@ func (p *Pages) ownRoutes() []ownRoute {
 		{"GET /{$}", p.Home},
 		{"GET /login", p.LoginForm}, {"POST /login", p.Login},
 		{"GET /login/link", p.LinkForm}, {"POST /login/link", p.Link},
-		{"GET /login/step-up", p.ProveForm}, {"POST /login/step-up", p.Prove}, {"POST /login/passkey", p.Prove}, {"POST /login/code", p.SendCode},
+		{"GET /login/step-up", p.ProveForm}, {"POST /login/step-up", p.Prove}, {"POST /login/passkey", p.LoginWithPasskey}, {"POST /login/code", p.SendCode},
 		{"GET /logout", p.LogoutForm}, {"POST /logout", p.Logout},
 		{"GET /signup", p.SignupForm}, {"POST /signup", p.Signup},
 		{"GET /account/verify-email", p.VerifyForm}, {"POST /account/verify-email", p.Verify},

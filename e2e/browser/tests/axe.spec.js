@@ -190,7 +190,7 @@ test('every page of the account is accessible, small and titled', async ({ page,
   await stranger.title('prove.title.login')
   const asked = new Inspection(stranger.page, lang)
   await asked.look('second factor')
-  await stranger.page.goto('/login/step-up?by=recovery_code')
+  await stranger.page.goto('/login/step-up?factor=recovery_code')
   await asked.look('second factor')
   expect(asked.problems).toEqual([])
 
