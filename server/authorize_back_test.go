@@ -128,7 +128,7 @@ func TestTheWayBackIsOnlyOurs(t *testing.T) {
 	} else if page, _ := stranger.follow(s); !strings.Contains(stranger.logsIn(page).header.Get("Refresh"), "asked=") {
 		t.Errorf("with an ID token of %d characters the way back is lost", len(long))
 	}
-	app.ask(stranger, "state", strings.Repeat("s", 4000)).want(t, 414).has(t, "more than we can take")
+	app.ask(visit("en", browser), "state", strings.Repeat("s", 4000)).want(t, 414).has(t, "more than we can take")
 	app.fails(t, app.ask(stranger, "state", "st-8 &?=#", "nonce", strings.Repeat("n", 4000), "prompt", "none"), "invalid_request")
 }
 
