@@ -30,6 +30,8 @@ type application struct {
 
 var applications = []application{
 	{name: "login-go", needs: "go", build: buildGoExample, port: portVariable},
+	{name: "login-node", needs: "npm", build: buildExpress, port: portVariable},
+	{name: "login-python", needs: "python3", build: buildFastAPI, port: portVariable},
 }
 
 // TestApplications takes a person through each of them: log in, call, have the
