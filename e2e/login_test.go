@@ -32,6 +32,7 @@ var applications = []application{
 	{name: "login-go", needs: "go", build: buildGoExample, port: portVariable},
 	{name: "login-node", needs: "npm", build: buildExpress, port: portVariable},
 	{name: "login-python", needs: "python3", build: buildFastAPI, port: portVariable},
+	{name: "login-spring", needs: "mvn", build: buildSpring, port: springPort},
 }
 
 // TestApplications takes a person through each of them: log in, call, have the
@@ -88,7 +89,7 @@ func logsPeopleIn(t *testing.T, example application, b *bitjang, orders string) 
 	}
 	port := the.free(t)
 	base := fmt.Sprintf("http://127.0.0.1:%d", port)
-	id, secret := b.addClient(t, "Orders", "--redirect-uri", base+"/callback", "--logout-uri", base+"/")
+	id, secret := b.addClient(t, "Orders", "--redirect-uri", base+"/callback", "--redirect-uri", base+"/login/oauth2/code/bitjang", "--logout-uri", base+"/")
 	run := example.build(t, dir)
 	env := append(example.port(port), "BITJANG_ISSUER=http://"+b.address, "CLIENT_ID="+id, "CLIENT_SECRET="+secret, "ORDERS_URL="+orders)
 	app := start(t, newLog(t, example.name), env, run[0], run[1:]...)
