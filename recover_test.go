@@ -531,13 +531,25 @@ func TestExportHoldsEverythingButThePassword(t *testing.T) {
 
 func TestTheftIsTold(t *testing.T) {
 	t.Parallel()
-	m := newMailing(t)
+	t.Run("of a session that ended", func(t *testing.T) {
+		t.Parallel()
+		theftIsTold(t, bitjang.RevokeOnReuse, bitjang.ErrTokenReused, bitjang.MailSessionReuse)
+	})
+	t.Run("of one on hold", func(t *testing.T) {
+		t.Parallel()
+		theftIsTold(t, bitjang.HoldOnReuse, bitjang.ErrStepUpRequired, bitjang.MailSessionHeld)
+	})
+}
+
+func theftIsTold(t *testing.T, policy bitjang.OnReuse, refusal error, kind bitjang.MailKind) {
+	t.Helper()
+	m := newMailing(t, func(c *bitjang.Config) { c.OnReuse = policy })
 	stolen := m.login(t, fromLaptop)
 	m.refresh(t, m.refresh(t, stolen, fromLaptop), fromLaptop)
 	m.clock.turn(time.Minute)
 	_, err := m.Refresh(t.Context(), bitjang.RefreshInput{Token: stolen.Refresh, Caller: fromThief})
-	checkErr(t, err, bitjang.ErrTokenReused)
-	mail := m.next(t, bitjang.MailSessionReuse)
+	checkErr(t, err, refusal)
+	mail := m.next(t, kind)
 	if mail.To != ada || mail.IP != fromThief.IP || mail.Link.Reveal() != "https://auth.example.com/account/activity" {
 		t.Errorf("got a mail to %s about %v with the link %s", mail.To, mail.IP, mail.Link.Reveal())
 	}

@@ -174,7 +174,11 @@ func (s *Service) report(ctx context.Context, sess *Session, v ruling, from Call
 		}
 		ended.Detail = riskDetail(v.signals)
 		s.record(ctx, happened(EventRefreshReuse, sess, from, v.String()), ended)
-		s.tellAbout(ctx, sess.UserID, from, Mail{Kind: MailSessionReuse, Link: NewSecret(s.cfg.Issuer + "/account/activity")})
+		m := Mail{Kind: MailSessionReuse, Link: NewSecret(s.cfg.Issuer + "/account/activity")}
+		if sess.EndedAt.IsZero() {
+			m.Kind = MailSessionHeld
+		}
+		s.tellAbout(ctx, sess.UserID, from, m)
 		if sess.EndedAt.IsZero() {
 			return ErrStepUpRequired
 		}

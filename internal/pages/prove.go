@@ -93,12 +93,13 @@ func (p *Pages) provePage(r *http.Request) (*provePage, error) {
 	}
 	v := &provePage{
 		Purpose: c.Purpose, HeldFor: c.HeldFor, Factors: c.Factors, Email: c.Email, Options: string(c.Passkey),
-		CodeSent: r.FormValue("sent") != "", Days: int(c.Remember.Hours() / 24), ReturnTo: r.FormValue("return_to"),
+		Days: int(c.Remember.Hours() / 24), ReturnTo: r.FormValue("return_to"),
 		Factor: bitjang.FactorKind(r.FormValue("factor")),
 	}
 	if !slices.Contains(v.Factors, v.Factor) {
 		v.Factor = v.Factors[0]
 	}
+	v.CodeSent = v.Factor == bitjang.FactorEmail && r.FormValue("sent") != ""
 	if c.Setup != nil {
 		v.Secret = spaced(c.Setup.Secret.Reveal())
 		v.QR, err = drawQR(c.Setup.URI.Reveal())
