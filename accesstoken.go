@@ -12,9 +12,6 @@ import (
 	"github.com/bitjang/bitjang/verify"
 )
 
-// accessTokenType is the `typ` of RFC 9068 section 2.1.
-const accessTokenType = "at+jwt"
-
 // Tokens is what a login or refresh hands out.
 type Tokens struct {
 	Access           Secret
@@ -24,7 +21,9 @@ type Tokens struct {
 	RefreshExpiresAt time.Time
 	IssuedAt         time.Time
 	Session          Session
-	User             *User // after a login
+	User             *User  // after a login
+	ID               Secret // an ID token, for a Client with the scope openid
+	Scope            string // of the access token
 
 	// Remembered, if set, lets the device do without a second factor until then:
 	// it comes back as Caller.Remembered.
@@ -37,11 +36,14 @@ type Tokens struct {
 // issue mints both tokens for t, a place in the session's chain that the store
 // already knows or will know when t comes back.
 func (s *Service) issue(sess Session, t refreshToken, now time.Time, from Caller) (Tokens, error) {
-	expires := now.Add(s.cfg.AccessTTL)
+	expires := now.Add(t.terms.accessTTL(s.cfg.AccessTTL))
 	if sess.ExpiresAt.Before(expires) {
 		expires = sess.ExpiresAt
 	}
 	claims, kind := s.claims(&sess, t, now, expires), TokenBearer
+	if err := t.terms.narrow(claims, &sess); err != nil {
+		return Tokens{}, err
+	}
 	if key := tokenKey(&sess, from); key != "" {
 		claims.Confirmation.KeyThumbprint, kind = key, TokenDPoP
 	}
@@ -50,7 +52,7 @@ func (s *Service) issue(sess Session, t refreshToken, now time.Time, from Caller
 		return Tokens{}, err
 	}
 	return Tokens{
-		claims: claims,
+		claims: claims, Scope: claims.Scope,
 		Access: access, Type: kind, AccessExpiresAt: expires,
 		Refresh: s.ring.mint(t), RefreshExpiresAt: sess.RefreshExpiresAt(),
 		IssuedAt: now, Session: sess,
@@ -60,8 +62,10 @@ func (s *Service) issue(sess Session, t refreshToken, now time.Time, from Caller
 // claims are those of RFC 9068 section 2.2. They say nothing about the person
 // or the device: those live with the session.
 func (s *Service) claims(sess *Session, t refreshToken, now, expires time.Time) *verify.Claims {
+	audience := sess.Audience
+	setDefault(&audience, s.cfg.Audience)
 	return &verify.Claims{
-		Issuer: s.cfg.Issuer, Subject: sess.UserID, Audience: verify.Audience{s.cfg.Audience},
+		Issuer: s.cfg.Issuer, Subject: sess.UserID, Audience: verify.Audience{audience},
 		ExpiresAt: expires.Unix(), IssuedAt: now.Unix(), ID: tokenID(t.nonce),
 		SessionID: sess.ID.String(), ClientID: sess.ClientID, Scope: sess.Scope, Roles: sess.Roles,
 		AuthTime: sess.AuthTime.Unix(), AMR: sess.AMR, ACR: sess.ACR, Generation: t.generation,
@@ -86,7 +90,13 @@ func heldWith(c *verify.Claims) (refreshToken, bool) {
 }
 
 func (s *Service) mintAccess(claims *verify.Claims, now time.Time) (Secret, error) {
-	key, ok := s.keySet.Load().active(s.cfg.Algorithm, now)
+	r := s.resource(claims.Audience[0])
+	return s.sign(r.Algorithm, r.Type, claims, now)
+}
+
+// sign signs any token of ours with the active key of an algorithm.
+func (s *Service) sign(algorithm, typ string, claims any, now time.Time) (Secret, error) {
+	key, ok := s.keySet.Load().active(algorithm, now)
 	if !ok {
 		return Secret{}, ErrKeysMissing
 	}
@@ -94,9 +104,9 @@ func (s *Service) mintAccess(claims *verify.Claims, now time.Time) (Secret, erro
 	if err != nil {
 		return Secret{}, fmt.Errorf("encode claims: %w", err)
 	}
-	token, err := jws.Sign(jws.Header{Alg: key.Algorithm, Typ: accessTokenType, Kid: key.ID}, payload, key.signer)
+	token, err := jws.Sign(jws.Header{Alg: key.Algorithm, Typ: typ, Kid: key.ID}, payload, key.signer)
 	if err != nil {
-		return Secret{}, fmt.Errorf("sign access token: %w", err)
+		return Secret{}, fmt.Errorf("sign %s: %w", typ, err)
 	}
 	return NewSecret(token), nil
 }
@@ -126,6 +136,16 @@ func (s *Service) AuthenticateFrom(ctx context.Context, access Secret, from Call
 	if err := s.holdsKey(claims, access, from); err != nil {
 		return Identity{}, err
 	}
+	id, err := s.alive(ctx, claims)
+	if id.Session.ofClient() {
+		// It is for what the client was given it for, and not for the account.
+		return Identity{}, ErrAccessToken
+	}
+	return id, err
+}
+
+// alive looks at the session behind the claims of a token of ours.
+func (s *Service) alive(ctx context.Context, claims *verify.Claims) (Identity, error) {
 	id, err := ParseSessionID(claims.SessionID)
 	if err != nil {
 		return Identity{}, ErrAccessToken.because(err)
@@ -156,7 +176,15 @@ func (s *Service) AuthenticateFrom(ctx context.Context, access Secret, from Call
 // checkAccess checks signature, issuer, audience, type and expiry with the
 // very code that resource servers run.
 func (s *Service) checkAccess(ctx context.Context, access Secret) (*verify.Claims, error) {
-	claims, err := s.verifier.Verify(ctx, access.Reveal())
+	return verified(s.verifier.Verify(ctx, access.Reveal()))
+}
+
+// checkAnyAccess is checkAccess for tokens of every audience.
+func (s *Service) checkAnyAccess(ctx context.Context, access Secret) (*verify.Claims, error) {
+	return verified(s.anyVerifier.Verify(ctx, access.Reveal()))
+}
+
+func verified(claims *verify.Claims, err error) (*verify.Claims, error) {
 	if errors.Is(err, ErrKeysMissing) {
 		return nil, ErrKeysMissing
 	} else if err != nil {

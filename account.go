@@ -67,13 +67,21 @@ func (s *Service) EndSession(ctx context.Context, in EndSessionInput) error {
 	if in.UserID != "" && sess.UserID != in.UserID {
 		return ErrNoSuchSession
 	}
-	f := EndFilter{UserID: sess.UserID, Only: sess.ID, At: s.clock(), Reason: in.Reason}
+	if err := s.endOne(ctx, &sess, in.Reason, in.Caller); err != nil {
+		return err
+	}
+	return s.takeAlong(ctx, &sess, in.Reason, in.Caller)
+}
+
+func (s *Service) endOne(ctx context.Context, sess *Session, why EndReason, from Caller) error {
+	f := EndFilter{UserID: sess.UserID, Only: sess.ID, At: s.clock(), Reason: why}
 	n, err := s.sessions.EndSessions(ctx, f)
 	if err != nil {
 		return outage("end session", err)
 	}
 	if n > 0 {
-		s.record(ctx, happened(EventSessionEnded, &sess, in.Caller, string(in.Reason)))
+		s.record(ctx, happened(EventSessionEnded, sess, from, string(why)))
+		s.notice(ctx, sess)
 	}
 	return nil
 }
@@ -93,6 +101,11 @@ func (s *Service) EndSessions(ctx context.Context, in EndSessionsInput) (int, er
 }
 
 func (s *Service) endSessions(ctx context.Context, f EndFilter, from Caller) (int, error) {
+	// Whom to tell has to be known before: afterwards nobody can say which ended now.
+	list, err := s.listSessions(ctx, f.UserID, func(st sessionState) bool { return st != stateEnded })
+	if err != nil {
+		return 0, err
+	}
 	f.At = s.clock()
 	n, err := s.sessions.EndSessions(ctx, f)
 	if err != nil {
@@ -100,6 +113,11 @@ func (s *Service) endSessions(ctx context.Context, f EndFilter, from Caller) (in
 	}
 	if n > 0 {
 		s.record(ctx, Event{Type: EventSessionsEnded, UserID: f.UserID, IP: from.IP, UserAgent: from.Device.UserAgent, Reason: string(f.Reason), Count: n})
+	}
+	for i := range list {
+		if list[i].ID != f.Except && (f.DeviceID == "" || f.DeviceID == list[i].Device.ID) {
+			s.notice(ctx, &list[i])
+		}
 	}
 	return n, nil
 }

@@ -121,6 +121,10 @@ func (s *Service) moveAlong(ctx context.Context, m moving, from Caller, edit fun
 		if refused = sess.refusal(now); refused != nil && !(m.lift && errors.Is(refused, ErrStepUpRequired)) {
 			return false
 		}
+		if sess.ofClient() { // its tokens are on the client's terms
+			refused = ErrAccessToken
+			return false
+		}
 		if refused = nil; sess.bound(from) {
 			refused = unproven(from)
 			return false

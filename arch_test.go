@@ -14,6 +14,8 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -41,10 +43,11 @@ var house = map[string][]string{
 	"internal/servers":  {},
 	"internal/web":      {""},
 	"internal/api":      {"", "internal/web"},
+	"internal/oauth":    {"", "internal/web", "verify"},
 	"internal/i18n":     {},
 	"internal/mail":     {"", "internal/i18n"},
 	"internal/pages":    {"", "internal/i18n", "internal/mail", "internal/web"},
-	"server":            {"", "internal/api", "internal/i18n", "internal/mail", "internal/pages", "internal/web"},
+	"server":            {"", "internal/api", "internal/i18n", "internal/mail", "internal/oauth", "internal/pages", "internal/web"},
 	"cmd/bitjang":       {"", "passkey", "server", "store/sqlstore", "store/redisstore"},
 	"bench/feed":        {"", "internal/jws", "store/sqlstore", "verify"},
 	"bench":             {"", "internal/servers", "store/sqlstore", "store/redisstore", "verify"},
@@ -266,4 +269,39 @@ func difference(got, want string) (diff []string) {
 		}
 	}
 	return diff
+}
+
+// TestStandards looks that every test which docs/standards.md and the threat model
+// name is there.
+func TestStandards(t *testing.T) {
+	t.Parallel()
+	there := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)`).FindAllSubmatch(source, -1) {
+			there[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, page := range []string{"docs/standards.md", "docs/threat-model.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllSubmatch(text, -1) {
+			if named++; !there[string(m[1])] {
+				t.Errorf("%s names %s, which is nowhere", page, m[1])
+			}
+		}
+	}
+	if named < 150 {
+		t.Errorf("only %d tests are named", named)
+	}
 }

@@ -38,6 +38,7 @@ type Client struct {
 	AccessTTL, RefreshTTL, SessionTTL time.Duration
 
 	NoPKCE bool // a client with a secret or key that cannot do PKCE sends a nonce instead
+	DPoP   bool // all its access tokens are bound to a key (RFC 9449 section 5.2)
 
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -104,6 +105,9 @@ func (s *Service) AddClient(ctx context.Context, c Client) (Client, Secret, erro
 	setDefault(&c.Auth, ClientBySecret)
 	if len(c.GrantTypes) == 0 && len(c.RedirectURIs) > 0 {
 		c.GrantTypes = []string{GrantAuthorizationCode, GrantRefreshToken}
+	}
+	if len(c.Scopes) == 0 && c.mayUse(GrantAuthorizationCode) {
+		c.Scopes = []string{scopeOpenID, scopeProfile, scopeEmail, scopeOffline}
 	}
 	c.CreatedAt, c.UpdatedAt, c.Version, c.Secrets = now, now, 1, nil
 	if err := s.checkClient(&c); err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -18,6 +19,8 @@ type ClientCredentials struct {
 	ID        string // may be empty beside an assertion, which names its client
 	Secret    Secret
 	Assertion Secret // a JWT signed with a key of the client's (RFC 7523)
+
+	IP netip.Addr // who sends them: wrong ones are counted by network
 }
 
 // AuthenticateClient returns the client that these are the credentials of, or
@@ -44,25 +47,59 @@ func (s *Service) AuthenticateClient(ctx context.Context, in ClientCredentials) 
 	} else if err != nil {
 		return Client{}, err
 	}
-	// The client's way decides, never what was sent: an empty secret must not
-	// turn a confidential client into a public one.
-	switch c.Auth {
-	case ClientPublic:
-		if !in.Secret.IsZero() || !in.Assertion.IsZero() {
-			return Client{}, ErrInvalidClient
+	key := guessKey(id, in.IP)
+	if err := s.mayGuessClient(key); err != nil {
+		return Client{}, err
+	}
+	if err := s.provesClient(ctx, &c, in); err != nil {
+		if errors.Is(err, ErrInvalidClient) {
+			s.clientGuesses.spend(key, s.clock(), limitClient.steps[0])
 		}
-	case ClientBySecret:
-		if !c.hasSecret(in.Secret) {
-			return Client{}, ErrInvalidClient
-		}
-	case ClientByKey:
-		if err := s.checkAssertion(ctx, &c, in.Assertion); err != nil {
-			return Client{}, err
-		}
-	default:
-		return Client{}, ErrInvalidClient
+		return Client{}, err
 	}
 	return c, nil
+}
+
+// provesClient checks what a client sends to prove who it is. The client's way
+// decides, never what was sent: an empty secret must not turn a confidential client
+// into a public one.
+func (s *Service) provesClient(ctx context.Context, c *Client, in ClientCredentials) error {
+	switch c.Auth {
+	case ClientPublic:
+		if in.Secret.IsZero() && in.Assertion.IsZero() {
+			return nil
+		}
+	case ClientBySecret:
+		if c.hasSecret(in.Secret) {
+			return nil
+		}
+	case ClientByKey:
+		return s.checkAssertion(ctx, c, in.Assertion)
+	}
+	return ErrInvalidClient
+}
+
+// guessKey is the bucket of wrong credentials: of one client from one network, so
+// that no stranger locks a client out.
+func guessKey(clientID string, ip netip.Addr) string {
+	near, _, _ := nearAndWide(ip)
+	return clientID + " " + near.String()
+}
+
+// mayGuessClient refuses who has sent too many wrong credentials of a client. Each
+// node counts for itself: of 256 random bits nobody guesses any, and this only
+// keeps the trying cheap (OAuth 2.1 section 2.4.1).
+func (s *Service) mayGuessClient(key string) error {
+	if s.cfg.NoRateLimits {
+		return nil
+	}
+	st := limitClient.steps[0]
+	wait := s.clientGuesses.wait(key, s.clock(), st)
+	if wait == 0 {
+		return nil
+	}
+	s.limited.add(limitClient.name)
+	return nearRefusal(limitClient, wait)
 }
 
 // hasSecret compares with every secret in constant time.
@@ -194,7 +231,7 @@ const (
 	// that was withdrawn elsewhere still works here.
 	clientMemory     = 5 * time.Second
 	maxKnownClients  = 1024
-	maxClientsListed = 1000
+	maxClientsListed = 1000 // origins that are looked for
 )
 
 // knownClients spares the store the client at every refresh.

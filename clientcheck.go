@@ -26,8 +26,8 @@ func (s *Service) checkClient(c *Client) error {
 	switch {
 	case err != nil || name == "":
 		return bad("A client needs a name of 1 to %d bytes that people can read.", maxName)
-	case !isClientID(c.ID) || c.ID == s.cfg.ClientID:
-		return bad("A client's id has 1 to %d letters, digits and -._~, and is not %q.", maxClientID, s.cfg.ClientID)
+	case !isClientID(c.ID) || c.ID == s.cfg.ClientID || c.ID == s.cfg.Audience:
+		return bad("A client's id has 1 to %d letters, digits and -._~, and is neither %q nor %q.", maxClientID, s.cfg.ClientID, s.cfg.Audience)
 	case !slices.Contains([]ClientAuth{ClientPublic, ClientBySecret, ClientByKey}, c.Auth):
 		return bad("A client authenticates with %q, %q or %q.", ClientPublic, ClientBySecret, ClientByKey)
 	case c.Auth == ClientByKey && !hasKeys(c.Keys):

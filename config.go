@@ -55,9 +55,12 @@ type Config struct {
 
 	Mailer Mailer // default: no mail is sent, and what needs one answers ErrMailDisabled
 
-	Algorithm      string        // of access tokens: ES256 (default), EdDSA or RS256
-	KeyRotation    time.Duration // how long a signing key is used; default 30 days
-	KeyPublication time.Duration // how long a key is published before it is used; default 24 h
+	Algorithm        string        // of access tokens: ES256 (default), EdDSA or RS256
+	Resources        []Resource    // audiences whose access tokens look different
+	KeyRotation      time.Duration // how long a signing key is used; default 30 days
+	IDTokenAlgorithm string        // of ID tokens: RS256 (default), ES256 or EdDSA
+	Backchannel      Backchannel   // tells clients that a session has ended; default: they are not told
+	KeyPublication   time.Duration // how long a key is published before it is used; default 24 h
 
 	PasswordMemoryKiB uint32 // argon2id memory; default 19456 (19 MiB), at least 8192
 	PasswordTime      uint32 // argon2id passes; default 2
@@ -129,6 +132,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.Risk, RiskOn)
 	setDefault(&c.OnRollback, AcceptRollback)
 	setDefault(&c.Algorithm, "ES256")
+	setDefault(&c.IDTokenAlgorithm, "RS256")
 	setDefault(&c.KeyRotation, 30*day)
 	setDefault(&c.KeyPublication, day)
 	setDefault(&c.PasswordMemoryKiB, 19*1024)
@@ -223,7 +227,8 @@ func (c Config) problems() error {
 	if c.OnRollback != AcceptRollback && c.OnRollback != DenyRollback {
 		bad("OnRollback: %q is neither accept nor deny", c.OnRollback)
 	}
-	if !slices.Contains([]string{"ES256", "EdDSA", "RS256"}, c.Algorithm) {
+	c.checkResources(bad)
+	if !slices.Contains(algorithms, c.Algorithm) {
 		bad("Algorithm: %q is none of ES256, EdDSA, RS256", c.Algorithm)
 	}
 	if err := c.passwordParams().Check(); err != nil || c.PasswordMemoryKiB < 8*1024 {

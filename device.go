@@ -39,6 +39,8 @@ type Caller struct {
 	Proof      Proof
 
 	key string // thumbprint of the key that the caller has shown to hold: see Service.showKey
+
+	backend bool // a server that speaks for people elsewhere: its address is not theirs
 }
 
 // Limits of what a caller may make the server remember, in bytes.

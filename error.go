@@ -85,6 +85,14 @@ var (
 	ErrNoSuchSession      = &Error{Code: NotFound, Reason: "session_not_found", Message: "No such session."}
 	ErrTooManyAttempts    = &Error{Code: RateLimited, Reason: "too_many_attempts", Message: "Too many attempts. Wait a while and try again."}
 	ErrInvalidClient      = &Error{Code: Unauthenticated, Reason: "invalid_client", Message: "The client is unknown, or did not prove who it is."}
+	ErrInvalidGrant       = &Error{Code: Invalid, Reason: "invalid_grant", Message: "The code is unknown, used, expired, or another client's."}
+	ErrInvalidScope       = &Error{Code: Invalid, Reason: "invalid_scope", Message: "The client may not have this scope, or it was not granted."}
+	ErrInvalidTarget      = &Error{Code: Invalid, Reason: "invalid_target", Message: "The client may not have tokens for this resource, or they were granted for another one."}
+	ErrUnauthorizedClient = &Error{Code: Invalid, Reason: "unauthorized_client", Message: "The client is not registered for this grant type."}
+	ErrUnsupportedGrant   = &Error{Code: Invalid, Reason: "unsupported_grant_type", Message: "This server has the grant types authorization_code, refresh_token and client_credentials."}
+	ErrInsufficientScope  = &Error{Code: Denied, Reason: "insufficient_scope", Message: "The access token lacks the scope that this needs."}
+	ErrRedirectURI        = &Error{Code: Invalid, Reason: "redirect_uri_unregistered", Message: "The application asked to send you to an address that it has not registered."}
+	ErrRequestExpired     = &Error{Code: Invalid, Reason: "request_expired", Message: "The request of the application has expired. Go back there and begin again."}
 	ErrNoSuchClient       = &Error{Code: NotFound, Reason: "client_unknown", Message: "No such client."}
 	ErrClientExists       = &Error{Code: Conflict, Reason: "client_exists", Message: "There is a client with this id."}
 	ErrOverloaded         = &Error{Code: Unavailable, Reason: "overloaded", Message: "Too many logins at once. Try again in a moment.", RetryAfter: 2 * time.Second}
@@ -95,6 +103,11 @@ var (
 // invalid is a refusal of input, with a sentence that says what is wrong.
 func invalid(reason, format string, args ...any) *Error {
 	return &Error{Code: Invalid, Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// invalidRequest is the refusal that OAuth calls so.
+func invalidRequest(format string, args ...any) *Error {
+	return invalid("invalid_request", format, args...)
 }
 
 // because returns a copy of e with a cause for the log.

@@ -41,18 +41,21 @@ const (
 	EventRefreshAhead    EventType = "store_rollback"    // a token newer than the store came back
 	EventFactorAdded     EventType = "factor_added"
 	EventFactorRemoved   EventType = "factor_removed"
-	EventFactorFailed    EventType = "factor_failed"   // a wrong code, or one that was used
-	EventPasskeyCloned   EventType = "passkey_cloned"  // its counter went back: two devices have the key
-	EventStepUp          EventType = "step_up"         // the user has proved more
-	EventHoldLifted      EventType = "hold_lifted"     // the same, and the session goes on
+	EventFactorFailed    EventType = "factor_failed"  // a wrong code, or one that was used
+	EventPasskeyCloned   EventType = "passkey_cloned" // its counter went back: two devices have the key
+	EventStepUp          EventType = "step_up"        // the user has proved more
+	EventHoldLifted      EventType = "hold_lifted"    // the same, and the session goes on
+	EventClientSession   EventType = "client_session" // a client was given a session; Reason: the client's id
+	EventConsent         EventType = "consent_given"  // Reason: the client's id, here and below
+	EventConsentTaken    EventType = "consent_withdrawn"
+	EventClientAdded     EventType = "client_added" // Reason: the client's id, here and below
+	EventClientRotated   EventType = "client_secret_rotated"
+	EventClientRemoved   EventType = "client_removed"
 	EventSessionRenewed  EventType = "session_renewed" // an expired refresh token, renewed by a valid access token
 
 	// EventCredentialStuffing concerns no user: logins fail at many accounts.
 	// Reason is the network, or "everywhere"; Count how many accounts.
 	EventCredentialStuffing EventType = "credential_stuffing"
-	EventClientAdded        EventType = "client_added" // Reason: the client's id, here and below
-	EventClientRotated      EventType = "client_secret_rotated"
-	EventClientRemoved      EventType = "client_removed"
 )
 
 // Event is one line of the audit trail. It never holds a secret.

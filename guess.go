@@ -83,7 +83,7 @@ func (s *Service) knowsDevice(ctx context.Context, u *User, device string) (bool
 			return false, outage("list sessions", err)
 		}
 		for i := range page {
-			if page[i].Device.ID == device && page[i].EndReason != EndedByDisowner {
+			if !page[i].ofClient() && page[i].Device.ID == device && page[i].EndReason != EndedByDisowner {
 				return true, nil
 			}
 		}

@@ -123,6 +123,26 @@ var ErrWrongMasterKey = errors.New("bitjang: the master key does not open the si
 // schedule asks, and puts them to use. Run does it every five seconds; call it
 // once before the first request.
 func (s *Service) LoadKeys(ctx context.Context) error {
+	s.loading.Lock() // two at once would each make the key that is missing
+	defer s.loading.Unlock()
+	return s.loadKeys(ctx)
+}
+
+// haveKey makes sure that there is a key to sign with. The algorithm of ID tokens
+// has none until there is a client, and that may have been a moment ago.
+func (s *Service) haveKey(ctx context.Context, algorithm string) error {
+	if _, ok := s.keySet.Load().active(algorithm, s.clock()); ok {
+		return nil
+	}
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	if _, ok := s.keySet.Load().active(algorithm, s.clock()); ok {
+		return nil
+	}
+	return s.loadKeys(ctx)
+}
+
+func (s *Service) loadKeys(ctx context.Context) error {
 	stored, err := s.keys.Keys(ctx)
 	if err != nil {
 		return outage("load signing keys", err)
@@ -131,10 +151,27 @@ func (s *Service) LoadKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	wanted, err := s.wantedAlgorithms(ctx)
+	if err != nil {
+		return err
+	}
 	now := s.clock()
-	plan := planKeys(stored, &s.cfg, now)
+	for i, algorithm := range wanted {
+		c := s.cfg
+		c.Algorithm = algorithm
+		if err := s.followPlan(ctx, set, algorithm, planKeys(ofAlgorithm(stored, wanted, i), &c, now)); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(set.keys, func(a, b usableKey) int { return newerKey(a.SigningKey, b.SigningKey) })
+	s.keySet.Store(set)
+	return nil
+}
+
+// followPlan makes and removes the keys of one algorithm.
+func (s *Service) followPlan(ctx context.Context, set *keySet, algorithm string, plan keyPlan) error {
 	if plan.create {
-		k, err := s.createKey(ctx, now, plan.from)
+		k, err := s.createKey(ctx, algorithm, s.clock(), plan.from)
 		if err != nil {
 			return err
 		}
@@ -148,8 +185,6 @@ func (s *Service) LoadKeys(ctx context.Context) error {
 		set.keys = slices.DeleteFunc(set.keys, func(k usableKey) bool { return k.ID == id })
 		s.log.Info("signing key removed", "kid", id)
 	}
-	slices.SortFunc(set.keys, func(a, b usableKey) int { return newerKey(a.SigningKey, b.SigningKey) })
-	s.keySet.Store(set)
 	return nil
 }
 
@@ -191,8 +226,8 @@ func usable(k SigningKey, signer crypto.Signer) usableKey {
 
 func sealPurpose(kid string) string { return "signing key " + kid }
 
-func (s *Service) createKey(ctx context.Context, now, from time.Time) (usableKey, error) {
-	signer, err := jws.Generate(s.cfg.Algorithm)
+func (s *Service) createKey(ctx context.Context, algorithm string, now, from time.Time) (usableKey, error) {
+	signer, err := jws.Generate(algorithm)
 	if err != nil {
 		return usableKey{}, fmt.Errorf("generate signing key: %w", err)
 	}
@@ -204,7 +239,7 @@ func (s *Service) createKey(ctx context.Context, now, from time.Time) (usableKey
 	if err != nil {
 		return usableKey{}, fmt.Errorf("name signing key: %w", err)
 	}
-	k := SigningKey{ID: id, Algorithm: s.cfg.Algorithm, CreatedAt: now, ActiveFrom: from}
+	k := SigningKey{ID: id, Algorithm: algorithm, CreatedAt: now, ActiveFrom: from}
 	k.Sealed = s.ring.seal(sealPurpose(id), raw)
 	if err := s.keys.InsertKey(ctx, k); err != nil {
 		return usableKey{}, outage("save signing key", err)
@@ -234,9 +269,15 @@ func (s *Service) RotateKey(ctx context.Context, in RotateKeyInput) (SigningKey,
 	if in.Now || in.Discard {
 		from = now
 	}
-	k, err := s.createKey(ctx, now, from)
+	wanted, err := s.wantedAlgorithms(ctx)
 	if err != nil {
 		return SigningKey{}, err
+	}
+	made := make([]usableKey, len(wanted)) // one for each algorithm, Config.Algorithm's first
+	for i, algorithm := range wanted {
+		if made[i], err = s.createKey(ctx, algorithm, now, from); err != nil {
+			return SigningKey{}, err
+		}
 	}
 	if in.Discard {
 		for _, o := range old {
@@ -245,7 +286,7 @@ func (s *Service) RotateKey(ctx context.Context, in RotateKeyInput) (SigningKey,
 			}
 		}
 	}
-	return k.SigningKey, s.LoadKeys(ctx)
+	return made[0].SigningKey, s.LoadKeys(ctx)
 }
 
 // SigningKeys lists the keys in the store, newest first.
@@ -298,6 +339,12 @@ func (o ownKeys) Key(_ context.Context, kid string) (*verify.Key, error) {
 	}
 	return nil, verify.ErrUnknownKey
 }
+
+// SigningAlgorithms are those that this package signs and verifies with.
+func SigningAlgorithms() []string { return slices.Clone(algorithms) }
+
+// IDTokenAlgorithms are those of ID tokens, logout tokens and signed answers.
+func (s *Service) IDTokenAlgorithms() []string { return []string{s.cfg.IDTokenAlgorithm} }
 
 // Algorithms lists the algorithms of the published keys.
 func (s *Service) Algorithms() []string {

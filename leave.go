@@ -25,6 +25,9 @@ func (s *Service) DeleteAccount(ctx context.Context, in DeleteAccountInput) (Use
 		return User{}, err
 	}
 	s.record(ctx, by(in.Caller, EventDeletionAsked, u.ID))
+	if err := s.consents.DeleteConsents(ctx, u.ID, ""); err != nil {
+		return User{}, outage("delete consents", err)
+	}
 	if _, err := s.endSessions(ctx, EndFilter{UserID: u.ID, Reason: EndedByDeletion}, in.Caller); err != nil {
 		return User{}, err
 	}

@@ -50,13 +50,14 @@ var (
 	limitMailbox   = limit{"mail_address", "mail address", "mails that strangers caused", []allowance{{5, 15 * time.Minute}}}
 	limitChallenge = limit{"challenge", "challenge", "tries", []allowance{{5, challengeLife}}}
 	limitFactor    = limit{"factor", "user", "codes tried", []allowance{{10, 5 * time.Minute}}}
+	limitClient    = limit{"client", "client and near network, at each node", "wrong client credentials", []allowance{{30, 10 * time.Second}}}
 	limitRefresh   = limit{"refresh", "session, at each node", "refreshes", []allowance{{60, time.Second}}}
 )
 
 // limits are all of them.
 var limits = []limit{
 	limitAccount, limitDevice, limitNetwork, limitDistinct, limitOnce, limitPassword,
-	limitSignup, limitMails, limitLinks, limitMailbox, limitChallenge, limitFactor, limitRefresh,
+	limitSignup, limitMails, limitLinks, limitMailbox, limitChallenge, limitFactor, limitClient, limitRefresh,
 }
 
 // Quota is the limit that refused something.
@@ -242,8 +243,13 @@ func (s *Service) mayRefresh(id SessionID) error {
 		return nil
 	}
 	s.limited.add(limitRefresh.name)
-	e := *ErrTooManyAttempts
-	e.RetryAfter, e.Quota = wait, Quota{limitRefresh.name, st.burst, st.capacity()}
+	return nearRefusal(limitRefresh, wait)
+}
+
+// nearRefusal is the refusal by a limit that each node keeps for itself.
+func nearRefusal(l limit, wait time.Duration) error {
+	e, st := *ErrTooManyAttempts, l.steps[0]
+	e.RetryAfter, e.Quota = wait, Quota{l.name, st.burst, st.capacity()}
 	return &e
 }
 

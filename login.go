@@ -135,8 +135,7 @@ func (s *Service) remind(ctx context.Context, u *User, from Caller) {
 	}
 }
 
-// openSession saves a new session and then looks at the user again: a change
-// of password or a lock that came between the check and the save must win.
+// openSession makes the session of a login.
 func (s *Service) openSession(ctx context.Context, u User, from Caller, p proof) (Session, refreshToken, error) {
 	now := s.clock()
 	t := firstToken(NewSessionID(u.ID))
@@ -149,12 +148,21 @@ func (s *Service) openSession(ctx context.Context, u User, from Caller, p proof)
 		Device: from.Device.bounded(), IP: from.IP, KeyThumbprint: from.key,
 	}
 	sess.proved(p, now)
-	if err := s.sessions.InsertSession(ctx, sess); err != nil {
-		return Session{}, t, outage("save session", err)
+	if err := s.saveSession(ctx, sess, u.PasswordVersion); err != nil {
+		return Session{}, t, err
 	}
-	again, err := s.User(ctx, u.ID)
-	if err == nil && again.PasswordVersion == u.PasswordVersion && again.DisabledAt.IsZero() {
-		return sess, t, nil
+	return sess, t, nil
+}
+
+// saveSession saves a new session and then looks at the user again: a change
+// of password or a lock that came between the check and the save must win.
+func (s *Service) saveSession(ctx context.Context, sess Session, passwordVersion int64) error {
+	if err := s.sessions.InsertSession(ctx, sess); err != nil {
+		return outage("save session", err)
+	}
+	again, err := s.User(ctx, sess.UserID)
+	if err == nil && again.PasswordVersion == passwordVersion && again.DisabledAt.IsZero() {
+		return nil
 	}
 	why := EndedByPassword
 	if !again.DisabledAt.IsZero() {
@@ -166,13 +174,13 @@ func (s *Service) openSession(ctx context.Context, u User, from Caller, p proof)
 	})
 	switch {
 	case endErr != nil:
-		return Session{}, t, endErr
+		return endErr
 	case err != nil:
-		return Session{}, t, err
+		return err
 	case !again.DisabledAt.IsZero():
-		return Session{}, t, ErrUserDisabled
+		return ErrUserDisabled
 	}
-	return Session{}, t, ErrInvalidCredentials
+	return ErrInvalidCredentials
 }
 
 // makeRoom keeps one session per device and no more than the limit per user.
@@ -190,7 +198,7 @@ func (s *Service) makeRoom(ctx context.Context, sess *Session, from Caller) erro
 	if err != nil {
 		return err
 	}
-	others := slices.DeleteFunc(live, func(other Session) bool { return other.ID == sess.ID })
+	others := slices.DeleteFunc(live, func(other Session) bool { return other.ID == sess.ID || other.ofClient() })
 	for _, other := range others[min(len(others), s.cfg.SessionLimit-1):] { // the longest unseen come last
 		end := EndSessionInput{UserID: sess.UserID, ID: other.ID, Reason: EndedByLimit, Caller: from}
 		if err := s.EndSession(ctx, end); err != nil && !errors.Is(err, ErrNoSuchSession) {

@@ -120,9 +120,12 @@ func (s *Service) send(ctx context.Context, m Mail) error {
 	if err != nil {
 		return fmt.Errorf("encode mail: %w", err)
 	}
+	return s.putMail(ctx, m.ID, s.ring.seal("mail "+m.ID, body))
+}
+
+func (s *Service) putMail(ctx context.Context, id string, content []byte) error {
 	now := s.clock()
-	waiting := WaitingMail{ID: m.ID, Sealed: s.ring.seal("mail "+m.ID, body), CreatedAt: now, DueAt: now}
-	if err := s.mails.InsertMail(ctx, waiting); err != nil {
+	if err := s.mails.InsertMail(ctx, WaitingMail{ID: id, Sealed: content, CreatedAt: now, DueAt: now}); err != nil {
 		return outage("save mail", err)
 	}
 	select {
@@ -132,15 +135,17 @@ func (s *Service) send(ctx context.Context, m Mail) error {
 	return nil
 }
 
-// runMail delivers mails until ctx ends.
+// runMail delivers mails and logout notices until ctx ends.
 func (s *Service) runMail(ctx context.Context) {
-	if s.cfg.Mailer == nil {
+	if s.cfg.Mailer == nil && s.cfg.Backchannel == nil {
 		return
 	}
 	look := time.NewTicker(mailEvery)
 	defer look.Stop()
+	notices := noticeDelivery{slots: make(chan struct{}, maxNotices)}
+	defer notices.all.Wait()
 	for {
-		if err := s.deliverDue(ctx); err != nil && ctx.Err() == nil {
+		if err := s.deliverDue(ctx, &notices); err != nil && ctx.Err() == nil {
 			s.log.Error("mails not delivered", "error", err)
 		}
 		select {
@@ -152,7 +157,14 @@ func (s *Service) runMail(ctx context.Context) {
 	}
 }
 
-func (s *Service) deliverDue(ctx context.Context) error {
+// noticeDelivery bounds the logout notices under way. Mails do not wait for them:
+// a client that does not answer must not keep anybody's mail.
+type noticeDelivery struct {
+	slots chan struct{}
+	all   sync.WaitGroup
+}
+
+func (s *Service) deliverDue(ctx context.Context, notices *noticeDelivery) error {
 	for {
 		now := s.clock()
 		list, err := s.mails.ClaimMails(ctx, now, now.Add(mailLease), mailBatch)
@@ -161,7 +173,18 @@ func (s *Service) deliverDue(ctx context.Context) error {
 		}
 		var all sync.WaitGroup
 		for _, w := range list {
-			all.Go(func() { s.deliver(ctx, w) })
+			if !w.isNotice() {
+				all.Go(func() { s.deliver(ctx, w) })
+				continue
+			}
+			select {
+			case notices.slots <- struct{}{}:
+				notices.all.Go(func() {
+					defer func() { <-notices.slots }()
+					s.deliver(ctx, w)
+				})
+			default: // it stays claimed, and comes back when the lease ends
+			}
 		}
 		all.Wait()
 	}
@@ -169,11 +192,13 @@ func (s *Service) deliverDue(ctx context.Context) error {
 
 // deliver delivers one mail, or puts it off, or gives it up.
 func (s *Service) deliver(ctx context.Context, w WaitingMail) {
-	m, err := s.unseal(w)
-	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, mailTime)
-		defer cancel()
-		err = s.cfg.Mailer.Deliver(ctx, m)
+	var m Mail
+	var err error
+	if w.isNotice() {
+		m.Kind = "logout_notice"
+		err = s.deliverNotice(ctx, w)
+	} else if m, err = s.unseal(w); err == nil {
+		err = s.deliverMail(ctx, m)
 	}
 	now := s.clock()
 	late := now.Sub(w.CreatedAt) > mailLife || (!m.ExpiresAt.IsZero() && now.After(m.ExpiresAt))
@@ -191,6 +216,15 @@ func (s *Service) deliver(ctx context.Context, w WaitingMail) {
 		// It stays claimed, and comes back when the lease ends.
 		s.log.Error("mail not put away", "mail", w.ID, "error", err)
 	}
+}
+
+func (s *Service) deliverMail(ctx context.Context, m Mail) error {
+	if s.cfg.Mailer == nil {
+		return errors.New("no mail server is configured")
+	}
+	ctx, cancel := context.WithTimeout(ctx, mailTime)
+	defer cancel()
+	return s.cfg.Mailer.Deliver(ctx, m)
 }
 
 // mailPause doubles from ten seconds to an hour.

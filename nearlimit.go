@@ -29,6 +29,20 @@ type nearShard struct {
 
 func newNearLimits() *nearLimits { return &nearLimits{seed: maphash.MakeSeed()} }
 
+// wait is how long to wait until there is room for one of a step; nothing is spent.
+func (n *nearLimits) wait(key string, now time.Time, st allowance) time.Duration {
+	hash := maphash.String(n.seed, key)
+	sh := &n.shards[hash%nearShards]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	stored, ok := sh.young[hash]
+	if !ok {
+		stored = sh.old[hash]
+	}
+	late := max(now.UnixMilli(), stored) + st.refill.Milliseconds() - now.UnixMilli() - st.capacity().Milliseconds()
+	return time.Duration(max(late, 0)) * time.Millisecond
+}
+
 // spend is LimitStore.Spend for one of a step. It returns how long to wait if
 // there is no room.
 func (n *nearLimits) spend(key string, now time.Time, st allowance) time.Duration {

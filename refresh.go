@@ -23,6 +23,7 @@ var errContended = &Error{Code: Unavailable, Reason: "contended", Message: "Too 
 type RefreshInput struct {
 	Token  Secret
 	Caller Caller
+	terms  *terms // those of the Client that presents it
 }
 
 // Refresh exchanges a refresh token for new tokens, or says why not: see
@@ -32,7 +33,7 @@ type RefreshInput struct {
 // and device share one exchange. Without that condition a thief could share
 // the victim's.
 func (s *Service) Refresh(ctx context.Context, in RefreshInput) (Tokens, error) {
-	t, err := s.ring.parse(in.Token)
+	t, err := s.ring.parseFor(in.Token, in.terms)
 	if err != nil {
 		s.counts[verdictMalformed].Add(1)
 		return Tokens{}, err
@@ -42,7 +43,7 @@ func (s *Service) Refresh(ctx context.Context, in RefreshInput) (Tokens, error) 
 	}
 	in.Caller.Device = in.Caller.Device.bounded()
 	d := in.Caller.Device
-	key := strings.Join([]string{in.Token.Reveal(), in.Caller.IP.String(), d.ID, d.UserAgent, in.Caller.key}, "\x00")
+	key := strings.Join([]string{in.Token.Reveal(), in.Caller.IP.String(), d.ID, d.UserAgent, in.Caller.key, in.terms.wish()}, "\x00")
 	return s.flights.join(ctx, key, func() (Tokens, error) {
 		// Others may wait for this exchange: nobody's hanging up may stop it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTimeout)
@@ -59,7 +60,7 @@ func (s *Service) refresh(ctx context.Context, t refreshToken, from Caller) (Tok
 	if t.generation > 0 && from.key == "" { // whoever shows a key may have a session that is bound to it
 		sess, err := s.sessions.ConfirmSession(ctx, Confirmation{
 			ID: t.session, Generation: t.generation, Nonce: t.nonce, Parent: t.parent,
-			Now: now, IdleExpiresAt: now.Add(s.cfg.RefreshTTL),
+			Now: now, IdleExpiresAt: now.Add(t.terms.refreshTTL(s.cfg.RefreshTTL)),
 		})
 		switch {
 		case err == nil:
@@ -126,7 +127,7 @@ func (s *Service) follow(sess *Session, v ruling, t refreshToken, from Caller, n
 		s.freeze(sess, v, t, now)
 		return true
 	case sess.rotate(v.verdict, t, now):
-		sess.LastSeenAt, sess.IdleExpiresAt = now, now.Add(s.cfg.RefreshTTL)
+		sess.LastSeenAt, sess.IdleExpiresAt = now, now.Add(t.terms.refreshTTL(s.cfg.RefreshTTL))
 		sess.noteCaller(from)
 		return true
 	case v.verdict == verdictElsewhere && v.action.stops():
@@ -181,6 +182,7 @@ func (s *Service) report(ctx context.Context, sess *Session, v ruling, from Call
 		if sess.EndedAt.IsZero() {
 			return ErrStepUpRequired
 		}
+		s.wentAlong(ctx, sess, from)
 		e := *ErrTokenReused
 		e.SessionEnd = sess.EndReason
 		return &e
@@ -211,6 +213,9 @@ func (s *Service) noteCaller(ctx context.Context, sess Session, from Caller) Ses
 // it. What another device says of itself stays out of the record: the session
 // goes on being the one that was logged in on its own.
 func (s *Session) noteCaller(from Caller) bool {
+	if from.backend {
+		return false
+	}
 	old := *s
 	if from.IP.IsValid() {
 		s.IP = from.IP

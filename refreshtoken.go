@@ -17,6 +17,8 @@ type refreshToken struct {
 	generation uint32
 	nonce      Nonce
 	parent     Nonce // nonce of the token it was exchanged for; zero at login
+
+	terms *terms // those of the Client it is for; nil: our own
 }
 
 const (
@@ -40,7 +42,7 @@ func firstToken(id SessionID) refreshToken {
 // child is the token that t is exchanged for. Children of one parent differ:
 // were they alike, a thief could walk in step with the victim for ever.
 func (t refreshToken) child() refreshToken {
-	return refreshToken{session: t.session, generation: t.generation + 1, nonce: newNonce(), parent: t.nonce}
+	return refreshToken{session: t.session, generation: t.generation + 1, nonce: newNonce(), parent: t.nonce, terms: t.terms}
 }
 
 // mint writes the token with the newest key of the ring.
@@ -52,20 +54,25 @@ func (r *keyRing) mint(t refreshToken) Secret {
 	b = binary.BigEndian.AppendUint32(b, t.generation)
 	b = append(b, t.nonce[:]...)
 	b = append(b, t.parent[:]...)
-	b = append(b, key.mac(b)...)
+	b = append(b, key.mac(b, t.terms)...)
 	return NewSecret(tokenPrefix + base64.RawURLEncoding.EncodeToString(b))
 }
 
-// parse reads a token and checks its MAC, or returns ErrTokenMalformed. It
-// does no I/O: forged and mangled tokens cost the store nothing.
-func (r *keyRing) parse(secret Secret) (refreshToken, error) {
+// parse reads a token of ours and checks its MAC, or returns ErrTokenMalformed.
+// It does no I/O: forged and mangled tokens cost the store nothing.
+func (r *keyRing) parse(secret Secret) (refreshToken, error) { return r.parseFor(secret, nil) }
+
+// parseFor is parse for a token on the terms of a Client. The MAC covers whose
+// it is: one client's token is no token at all for another, and neither are our
+// own for a client or a client's for us.
+func (r *keyRing) parseFor(secret Secret, on *terms) (refreshToken, error) {
 	text := secret.Reveal()
 	if len(text) != tokenLength || !strings.HasPrefix(text, tokenPrefix) {
 		return refreshToken{}, ErrTokenMalformed
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text[len(tokenPrefix):])
 	// The decoder skips newlines, so the length is checked again.
-	if err != nil || len(b) != tokenBytes || b[0] != tokenVersion || !r.genuine(b) {
+	if err != nil || len(b) != tokenBytes || b[0] != tokenVersion || !r.genuine(b, on) {
 		return refreshToken{}, ErrTokenMalformed
 	}
 	return refreshToken{
@@ -73,22 +80,27 @@ func (r *keyRing) parse(secret Secret) (refreshToken, error) {
 		generation: binary.BigEndian.Uint32(b[18:22]),
 		nonce:      Nonce(b[22:30]),
 		parent:     Nonce(b[30:38]),
+		terms:      on,
 	}, nil
 }
 
 // genuine tells whether any key of the ring with the token's key id made its
 // MAC. Key ids are one byte, so two keys may share one.
-func (r *keyRing) genuine(token []byte) bool {
+func (r *keyRing) genuine(token []byte, on *terms) bool {
 	for _, key := range r.keys {
-		if key.id == token[1] && hmac.Equal(key.mac(token[:tokenBody]), token[tokenBody:]) {
+		if key.id == token[1] && hmac.Equal(key.mac(token[:tokenBody], on), token[tokenBody:]) {
 			return true
 		}
 	}
 	return false
 }
 
-func (k *ringKey) mac(body []byte) []byte {
+// mac covers the body, whose length is fixed, and the client's id behind it.
+func (k *ringKey) mac(body []byte, on *terms) []byte {
 	m := hmac.New(func() hash.Hash { return sha256.New() }, k.refresh)
 	m.Write(body)
+	if on != nil {
+		m.Write([]byte(on.client.ID))
+	}
 	return m.Sum(nil)[:tokenMAC]
 }

@@ -45,6 +45,8 @@ func (r *risk) ofRefresh(sess *Session, v verdict, seen time.Time, from Caller, 
 	switch {
 	case r.mode == RiskOff || (!v.grants() && v != verdictElsewhere):
 		return decision{action: RiskAllow}
+	case from.backend:
+		return decision{action: RiskAllow} // its address says nothing about the person's
 	case v != verdictElsewhere && quiet(sess, seen, from, now):
 		return decision{action: RiskAllow}
 	}
@@ -160,6 +162,7 @@ func (s *Service) tellRisk(ctx context.Context, sess *Session, d decision, from 
 		e.Type, e.Reason = EventSessionHeld, sess.HeldFor
 	case RiskRevoke:
 		e.Type, e.Reason = EventSessionEnded, string(sess.EndReason)
+		s.wentAlong(ctx, sess, from)
 	default:
 		if d.observed != d.action {
 			e.Reason = "observed_" + string(d.observed)

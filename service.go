@@ -29,10 +29,14 @@ type Service struct {
 	keys     KeyStore
 	mails    MailStore
 	clients  ClientStore
+	consents ConsentStore
 
 	ring     *keyRing
 	keySet   atomic.Pointer[keySet]
+	loading  sync.Mutex // held by whoever makes a new keySet
 	verifier *verify.Verifier
+
+	anyVerifier *verify.Verifier // for every audience
 
 	pool      *passhash.Pool
 	params    passhash.Params
@@ -46,13 +50,16 @@ type Service struct {
 	proofs  *dpop.Replayed
 
 	refreshes *nearLimits // per session
-	told      *nearLimits // what the log and the events need not say again
-	guesses   *guessWatch
-	limited   limitCounts
-	stuffing  atomic.Int64
+	// clientGuesses counts wrong credentials per client and network.
+	clientGuesses *nearLimits
+	told          *nearLimits // what the log and the events need not say again
+	guesses       *guessWatch
+	limited       limitCounts
+	stuffing      atomic.Int64
 
 	mailDue chan struct{} // a mail was just put there
 	known   knownClients
+	origins clientOrigins
 }
 
 // New checks cfg and makes a Service. It does no I/O and starts nothing: call
@@ -72,21 +79,13 @@ func New(cfg Config) (*Service, error) {
 		cfg: cfg, log: cfg.Logger, now: cfg.Now, ring: ring,
 		users: cfg.Store, factors: cfg.Store, sessions: cfg.Sessions, events: cfg.Store, keys: cfg.Store, mails: cfg.Store,
 		risk:    newRisk(&cfg),
-		clients: cfg.Store,
+		clients: cfg.Store, consents: cfg.Store,
 		mailDue: make(chan struct{}, 1), hub: newFeedHub(), proofs: dpop.NewReplayed(maxProofs),
 		pool: passhash.NewPool(cfg.PasswordWorkers, cfg.PasswordQueue), params: params,
 		decoyHash: passhash.Decoy(params),
-		refreshes: newNearLimits(), told: newNearLimits(), guesses: newGuessWatch(), limited: newLimitCounts(),
+		refreshes: newNearLimits(), clientGuesses: newNearLimits(), told: newNearLimits(), guesses: newGuessWatch(), limited: newLimitCounts(),
 	}
-	s.verifier, err = verify.New(verify.Config{
-		Issuer: cfg.Issuer, Audience: cfg.Audience, Keys: ownKeys{s},
-		Algorithms: []string{"ES256", "EdDSA", "RS256"}, // all are ours; each key is pinned to one
-		Leeway:     clockSkew,
-		// A nonce has to be in their proofs, so holdsKey looks at those.
-		InsecureNoProof: true,
-		Now:             cfg.Now,
-	})
-	if err != nil {
+	if s.verifier, s.anyVerifier, err = newVerifiers(s, cfg); err != nil {
 		return nil, fmt.Errorf("bitjang: %w", err)
 	}
 	return s, nil

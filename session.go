@@ -85,20 +85,23 @@ type EndReason string
 // The reasons. The zero value means that the session has not been ended (it
 // may still have expired).
 const (
-	EndedByLogout    EndReason = "logout"                  // the user logged this device out
-	EndedByLogoutAll EndReason = "logout_all"              // the user logged every device out
-	EndedByUser      EndReason = "ended_by_user"           // the user ended it from another device
-	EndedByAdmin     EndReason = "ended_by_admin"          // the operator ended it
-	EndedByDisowner  EndReason = "disowned"                // the user said that it was somebody else
-	EndedByDeletion  EndReason = "account_deleted"         // the user deleted the account
-	EndedByPassword  EndReason = "password_changed"        // the password was changed elsewhere
-	EndedByReuse     EndReason = "refresh_token_reuse"     // an old refresh token came back: theft
-	EndedByRisk      EndReason = "risk"                    // the risk policy found its use too unusual
-	EndedByStranger  EndReason = "retry_from_other_device" // a refresh was repeated at once from another device
-	EndedByLimit     EndReason = "session_limit"           // a newer login took the last place
-	EndedByReplaced  EndReason = "replaced"                // a new login on the same device
-	EndedByDisabled  EndReason = "user_disabled"           // the account was disabled
-	EndedByHold      EndReason = "hold_expired"            // it was on hold and nobody proved who they are
+	EndedByLogout    EndReason = "logout"                   // the user logged this device out
+	EndedByLogoutAll EndReason = "logout_all"               // the user logged every device out
+	EndedByUser      EndReason = "ended_by_user"            // the user ended it from another device
+	EndedByAdmin     EndReason = "ended_by_admin"           // the operator ended it
+	EndedByDisowner  EndReason = "disowned"                 // the user said that it was somebody else
+	EndedByDeletion  EndReason = "account_deleted"          // the user deleted the account
+	EndedByPassword  EndReason = "password_changed"         // the password was changed elsewhere
+	EndedByReuse     EndReason = "refresh_token_reuse"      // an old refresh token came back: theft
+	EndedByRisk      EndReason = "risk"                     // the risk policy found its use too unusual
+	EndedByStranger  EndReason = "retry_from_other_device"  // a refresh was repeated at once from another device
+	EndedByLimit     EndReason = "session_limit"            // a newer login took the last place
+	EndedByCodeReuse EndReason = "authorization_code_reuse" // a client's code was redeemed twice
+	EndedByClient    EndReason = "ended_by_client"          // the client gave its tokens back
+	EndedByConsent   EndReason = "consent_withdrawn"        // the user took back what a client was allowed
+	EndedByReplaced  EndReason = "replaced"                 // a new login on the same device
+	EndedByDisabled  EndReason = "user_disabled"            // the account was disabled
+	EndedByHold      EndReason = "hold_expired"             // it was on hold and nobody proved who they are
 )
 
 // Rotation is what the server remembers of a session's refresh tokens: one
@@ -173,6 +176,10 @@ func (s *Session) stateAt(now time.Time) sessionState {
 	}
 	return stateActive
 }
+
+// ofClient tells whether the session belongs to a Client: those have an audience
+// of their own.
+func (s *Session) ofClient() bool { return s.Audience != "" }
 
 // StateAt returns "active", "held", "expired" or "ended".
 func (s *Session) StateAt(now time.Time) string { return string(s.stateAt(now)) }

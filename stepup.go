@@ -27,7 +27,7 @@ func (s *Session) holdExpired(now time.Time) bool {
 // the newest refresh token that the client is known to have. Where the factors
 // cannot be read the refusal stands as it is.
 func (s *Service) withChallenge(ctx context.Context, err error, sess *Session, held refreshToken) error {
-	if !errors.Is(err, ErrStepUpRequired) {
+	if !errors.Is(err, ErrStepUpRequired) || sess.ofClient() { // a client sends its person to authorize once more
 		return err
 	}
 	u, list, failure := s.challenged(ctx, sess.UserID)

@@ -30,6 +30,7 @@ type Store interface {
 	KeyStore
 	MailStore
 	ClientStore
+	ConsentStore
 }
 
 // SessionStore keeps what changes by the minute: sessions, and beside them the
@@ -202,6 +203,16 @@ type ClientStore interface {
 	// Clients lists clients in the order of their ids, after the given one.
 	Clients(ctx context.Context, after string, limit int) ([]Client, error)
 	DeleteClient(ctx context.Context, id string) error // no error if it is gone already
+}
+
+// ConsentStore keeps what people have allowed clients.
+type ConsentStore interface {
+	Consent(ctx context.Context, userID, clientID string) (Consent, error)
+	PutConsent(ctx context.Context, c Consent) error // in the place of one before; the last write wins
+	// Consents lists a user's in the order of the clients' ids.
+	Consents(ctx context.Context, userID string) ([]Consent, error)
+	// DeleteConsents removes one, or with "" for the client all of a user's.
+	DeleteConsents(ctx context.Context, userID, clientID string) error
 }
 
 // MailStore keeps the mails that wait to be sent.

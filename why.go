@@ -43,7 +43,7 @@ func (s *Service) Explain(ctx context.Context, userID string, only SessionID) ([
 // them.
 func (x *Explanation) Asked() bool {
 	switch EndReason(x.Reason) {
-	case EndedByLogout, EndedByLogoutAll, EndedByUser, EndedByReplaced, EndedByDisowner, EndedByDeletion:
+	case EndedByLogout, EndedByLogoutAll, EndedByUser, EndedByReplaced, EndedByDisowner, EndedByDeletion, EndedByConsent, EndedByClient:
 		return true
 	}
 	return x.State == "active"

@@ -27,12 +27,14 @@ var resourceServers = []resourceServer{
 	{name: "go", needs: "go", build: buildGoExample, port: portVariable},
 	{name: "express", needs: "npm", build: buildExpress, port: portVariable},
 	{name: "fastapi", needs: "python3", build: buildFastAPI, port: portVariable},
-	{name: "spring", needs: "mvn", build: buildSpring, skew: time.Minute, port: func(p int) []string {
-		return []string{fmt.Sprintf("SERVER_PORT=%d", p), "SERVER_ADDRESS=127.0.0.1"}
-	}},
+	{name: "spring", needs: "mvn", build: buildSpring, skew: time.Minute, port: springPort},
 }
 
 func portVariable(p int) []string { return []string{fmt.Sprintf("PORT=%d", p)} }
+
+func springPort(p int) []string {
+	return []string{fmt.Sprintf("SERVER_PORT=%d", p), "SERVER_ADDRESS=127.0.0.1"}
+}
 
 // inDir runs a command that prepares an example.
 func inDir(t *testing.T, dir string, args ...string) {
@@ -64,7 +66,11 @@ func buildFastAPI(t *testing.T, dir string) []string {
 
 func buildSpring(t *testing.T, dir string) []string {
 	inDir(t, dir, "mvn", "-q", "-B", "package")
-	return []string{"java", "-jar", filepath.Join(dir, "target", "orders.jar")}
+	jars, err := filepath.Glob(filepath.Join(dir, "target", "*.jar"))
+	if err != nil || len(jars) != 1 {
+		t.Fatalf("got %v, %v, want one program", jars, err)
+	}
+	return []string{"java", "-jar", jars[0]}
 }
 
 // TestResourceServers runs the examples against the real binary: they know its

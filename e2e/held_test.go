@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -27,7 +28,7 @@ var errRefused = errors.New("refused")
 
 // askers are all that a service may ask about an access token. one and two are
 // nodes on one store; v follows the feed of two.
-func askers(v *verify.Verifier, one, two *bitjang) []asker {
+func askers(v *verify.Verifier, one, two *bitjang, id, secret string) []asker {
 	over := func(b *bitjang, path string) func(string) error {
 		return func(access string) error {
 			got, err := send(http.MethodGet, b.url(path), thisDevice, map[string]string{"Authorization": "Bearer " + access}, nil)
@@ -50,6 +51,8 @@ func askers(v *verify.Verifier, one, two *bitjang) []asker {
 			}
 			return err
 		}},
+		{"introspection", introspects(one, id, secret)},
+		{"introspection at another node", introspects(two, id, secret)},
 		{"forward auth", over(one, "/forward-auth")},
 		{"forward auth of another node", over(two, "/forward-auth")},
 		{"the API", over(one, "/v1/me")},
@@ -65,6 +68,26 @@ var (
 	otherDevice = device{"a-thief-0123456789abcdef", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36"}
 )
 
+// introspects asks POST /oauth2/introspect, as the client of a resource server.
+func introspects(b *bitjang, id, secret string) func(string) error {
+	return func(access string) error {
+		form := url.Values{"token": {access}, "client_id": {id}, "client_secret": {secret}}
+		resp, err := http.PostForm(b.url("/oauth2/introspect"), form)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		var said struct{ Active bool }
+		if err := json.NewDecoder(resp.Body).Decode(&said); err != nil || resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("got status %d, %v", resp.StatusCode, err)
+		}
+		if !said.Active {
+			return errRefused
+		}
+		return nil
+	}
+}
+
 type heldAnswer struct {
 	answer
 	Challenge string   `json:"challenge"`
@@ -72,12 +95,12 @@ type heldAnswer struct {
 	Factors   []string `json:"factors"`
 }
 
-func send(method, url string, from device, headers map[string]string, body any) (a heldAnswer, err error) {
+func send(method, target string, from device, headers map[string]string, body any) (a heldAnswer, err error) {
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return a, err
 	}
-	req, err := http.NewRequest(method, url, strings.NewReader(string(raw)))
+	req, err := http.NewRequest(method, target, strings.NewReader(string(raw)))
 	if err != nil {
 		return a, err
 	}
@@ -100,15 +123,11 @@ func send(method, url string, from device, headers map[string]string, body any) 
 }
 
 // follower is a verifier that follows a node's feed.
-func follower(t *testing.T, issuer, node *bitjang) *verify.Verifier {
+func follower(t *testing.T, issuer, node *bitjang, id, secret string) *verify.Verifier {
 	t.Helper()
-	m := printedClient.FindSubmatch(issuer.cli(t, "", "client", "add", "API", "--grant", "client_credentials", "--scope", "revocations"))
-	if m == nil {
-		t.Fatal("the command prints no client")
-	}
 	v, err := verify.New(verify.Config{
 		Issuer: "http://" + issuer.address, Audience: "http://" + issuer.address, HTTPClient: either(node),
-		Feed: &verify.Feed{Authorize: verify.ClientSecret(string(m[1]), string(m[2])), WhenStale: verify.FailClosed, HTTPClient: either(node)},
+		Feed: &verify.Feed{Authorize: verify.ClientSecret(id, secret), WhenStale: verify.FailClosed, HTTPClient: either(node)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +150,11 @@ func TestAHeldSessionIsRefusedEverywhereAndGoesOn(t *testing.T) {
 	store := servers.Own(t, func(ctx context.Context) (*servers.Server, error) { return servers.Postgres(ctx) })
 	one := startBitjang(t, "BITJANG_DATABASE="+store.URL(), "BITJANG_MAIL_CODE=off")
 	two := secondNode(t, one)
-	all := askers(follower(t, one, two), one, two)
+	m := printedClient.FindStringSubmatch(string(one.cli(t, "", "client", "add", "API", "--grant", "client_credentials", "--scope", "revocations")))
+	if m == nil {
+		t.Fatal("the command prints no client")
+	}
+	all := askers(follower(t, one, two, m[1], m[2]), one, two, m[1], m[2])
 	post := func(path string, from device, status int, body any) heldAnswer {
 		t.Helper()
 		a, err := send(http.MethodPost, one.url(path), from, nil, body)

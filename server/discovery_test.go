@@ -81,7 +81,7 @@ func TestTheDiscoveryDocuments(t *testing.T) {
 		Docs       string   `json:"service_documentation"`
 	}
 	a.decode(&m)
-	if m.Issuer != "https://id.example.com" || m.JWKS != "https://id.example.com/.well-known/jwks.json" || !slices.Equal(m.Algorithms, []string{"ES256"}) || m.Docs != "https://id.example.com/openapi.json" {
+	if m.Issuer != "https://id.example.com" || m.JWKS != "https://id.example.com/.well-known/jwks.json" || !slices.Equal(m.Algorithms, []string{"ES256", "RS256"}) || m.Docs != "https://id.example.com/openapi.json" {
 		t.Errorf("got %+v", m)
 	}
 	doc := r.do("GET", "/openapi.json", nil).want(200).wantHeader("Content-Type", "application/json")

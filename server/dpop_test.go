@@ -30,6 +30,16 @@ func (r *rig) keyHolder() *keyHolder {
 	return &keyHolder{r, key}
 }
 
+// thumbprint names the key (RFC 7638).
+func (h *keyHolder) thumbprint() string {
+	h.r.t.Helper()
+	text, err := jws.Thumbprint(h.key.Public())
+	if err != nil {
+		h.r.t.Fatal(err)
+	}
+	return text
+}
+
 // proves adds a proof for the request, for access if that is not empty. nonce ""
 // leaves it out.
 func (h *keyHolder) proves(access, nonce string) mod {

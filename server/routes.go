@@ -2,6 +2,7 @@ package server
 
 import (
 	"github.com/bitjang/bitjang/internal/api"
+	"github.com/bitjang/bitjang/internal/oauth"
 	"github.com/bitjang/bitjang/internal/pages"
 	"github.com/bitjang/bitjang/internal/web"
 )
@@ -12,8 +13,10 @@ type audience int
 const (
 	public audience = iota // anybody, no credentials: documents and health
 	apiUse                 // programs and scripts; guarded against other sites' pages
+	client                 // clients of OAuth, which say who they are themselves; errors are RFC 6749's
 	proxy                  // a reverse proxy on behalf of a request
 	page                   // people in browsers; guarded against other sites' pages, errors are pages
+	front                  // the same, sent here by other sites: nothing there is done for the asking
 	stream                 // programs that stay: no limit of time
 )
 
@@ -24,7 +27,7 @@ type route struct {
 }
 
 // routes is the whole HTTP surface. Nothing is reachable any other way.
-func routes(a *api.API, people *pages.Pages) []route {
+func routes(a *api.API, o *oauth.OAuth, people *pages.Pages) []route {
 	list := []route{
 		{"POST /v1/signup", apiUse, a.Signup},
 		{"POST /v1/login", apiUse, a.Login},
@@ -67,16 +70,33 @@ func routes(a *api.API, people *pages.Pages) []route {
 
 		{"GET /forward-auth", proxy, a.ForwardAuth},
 
-		{"GET /.well-known/openid-configuration", public, a.Metadata},
-		{"GET /.well-known/oauth-authorization-server", public, a.Metadata},
-		{"GET /.well-known/jwks.json", public, a.JWKS},
+		{"POST /oauth2/token", client, o.Token},
+		{"POST /oauth2/revoke", client, o.Revoke},
+		{"POST /oauth2/introspect", client, o.Introspect},
+		{"GET /oauth2/userinfo", public, o.UserInfo},
+		{"POST /oauth2/userinfo", public, o.UserInfo},
+
+		{"GET /.well-known/openid-configuration", public, o.Metadata},
+		{"GET /.well-known/oauth-authorization-server", public, o.Metadata},
+		{"GET /.well-known/jwks.json", public, o.JWKS},
 		{"GET /openapi.json", public, openAPI},
 		{"GET /healthz", public, a.Healthz},
 		{"GET /readyz", public, a.Readyz},
 	}
+	if o != nil && o.Path != "" {
+		// RFC 8414 section 3 puts the issuer's path behind the well-known one, and
+		// clients of OpenID Connect try that too.
+		list = append(list,
+			route{"GET /.well-known/oauth-authorization-server" + o.Path, public, o.Metadata},
+			route{"GET /.well-known/openid-configuration" + o.Path, public, o.Metadata})
+	}
 	if people != nil {
 		for _, rt := range people.Routes() {
-			list = append(list, route{rt.Pattern, page, rt.Handle})
+			who := page
+			if rt.Open {
+				who = front
+			}
+			list = append(list, route{rt.Pattern, who, rt.Handle})
 		}
 	}
 	return list

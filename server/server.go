@@ -14,10 +14,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rs/cors"
-
 	"github.com/bitjang/bitjang"
 	"github.com/bitjang/bitjang/internal/api"
+	"github.com/bitjang/bitjang/internal/oauth"
 	"github.com/bitjang/bitjang/internal/pages"
 	"github.com/bitjang/bitjang/internal/web"
 )
@@ -58,20 +57,30 @@ func New(svc *bitjang.Service, opt Options) (http.Handler, error) {
 		return nil, fmt.Errorf("server: %w", errors.Join(errs...))
 	}
 	edge := newEdge(svc, opt)
+	programs := &oauth.OAuth{Service: svc, Edge: edge, NoPages: opt.NoPages, Path: issuerPath(svc)}
 	endpoints := &api.API{Service: svc, Edge: edge, LoginURL: opt.LoginURL, StepUpURL: stepUpURL(svc, opt), Places: opt.Places.Of}
 	people, err := newPages(svc, edge, endpoints, opt)
 	if err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	mux := http.NewServeMux()
-	for _, rt := range routes(endpoints, people) {
+	for _, rt := range routes(endpoints, programs, people) {
 		handle := edge.Handle
 		if rt.audience == stream {
 			handle = edge.Stream
 		}
-		mux.Handle(rt.pattern, handle(guarded(rt, protection, people)))
+		mux.Handle(rt.pattern, handle(guarded(rt, protection, programs, people)))
 	}
-	return withCORS(opt.CORSOrigins, orNotFound(mux, edge, people)), nil
+	return withCORS(opt.CORSOrigins, svc, orNotFound(mux, edge, people)), nil
+}
+
+// issuerPath is what stands behind the host in the issuer's URL, if anything does.
+func issuerPath(svc *bitjang.Service) string {
+	u, err := url.Parse(svc.Issuer())
+	if err != nil {
+		return "" // New of the service has looked
+	}
+	return u.EscapedPath()
 }
 
 // stepUpURL is where a browser proves more; without pages that is the
@@ -85,12 +94,16 @@ func stepUpURL(svc *bitjang.Service, opt Options) string {
 
 // guarded puts before a handler what its audience needs. Pages trust no other
 // origin at all, not even those whose scripts may call the API.
-func guarded(rt route, protection *http.CrossOriginProtection, people *pages.Pages) web.Handler {
+func guarded(rt route, protection *http.CrossOriginProtection, programs *oauth.OAuth, people *pages.Pages) web.Handler {
 	switch rt.audience {
 	case apiUse:
 		return sameSite(protection, rt.handle)
+	case client:
+		return forClients(programs, rt.handle)
 	case page:
 		return forPeople(people, sameSite(http.NewCrossOriginProtection(), rt.handle))
+	case front:
+		return forPeople(people, rt.handle)
 	}
 	return rt.handle
 }
@@ -115,6 +128,16 @@ func forPeople(people *pages.Pages, next web.Handler) web.Handler {
 			return nil
 		}
 		return people.Fail(w, r, err)
+	}
+}
+
+// forClients tells errors in the words of OAuth.
+func forClients(programs *oauth.OAuth, next web.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := next(w, r); err != nil {
+			programs.Fail(w, r, err)
+		}
+		return nil
 	}
 }
 
@@ -144,21 +167,6 @@ func sameSite(protection *http.CrossOriginProtection, next web.Handler) web.Hand
 		}
 		return next(w, r)
 	}
-}
-
-// withCORS answers for the listed origins only; without any, not at all.
-func withCORS(origins []string, next http.Handler) http.Handler {
-	if len(origins) == 0 {
-		return next
-	}
-	return cors.New(cors.Options{
-		AllowedOrigins:   origins,
-		AllowedMethods:   []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
-		AllowedHeaders:   []string{"Authorization", "Content-Type", web.RefreshHeader, web.DeviceHeader, web.ProofHeader},
-		ExposedHeaders:   []string{"WWW-Authenticate", "Retry-After", "RateLimit", "RateLimit-Policy", web.NonceHeader},
-		AllowCredentials: true,
-		MaxAge:           600,
-	}).Handler(next)
 }
 
 // orNotFound gives what the mux does not know the same problem+json as

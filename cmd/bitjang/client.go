@@ -77,6 +77,7 @@ func addClientFlags(cmd *cobra.Command, c *bitjang.Client) {
 	f.DurationVar(&c.AccessTTL, "access-life", 0, "lifetime of its access tokens, at most everybody's")
 	f.DurationVar(&c.RefreshTTL, "idle-life", 0, "idle lifetime of its sessions")
 	f.DurationVar(&c.SessionTTL, "session-life", 0, "absolute lifetime of its sessions")
+	f.BoolVar(&c.DPoP, "dpop", false, "all its access tokens are bound to a key of the client's (DPoP)")
 	f.BoolVar(&c.NoPKCE, "no-pkce", false, "a client with a secret that cannot do PKCE; it must send a nonce")
 }
 
@@ -100,6 +101,7 @@ type clientLine struct {
 	RedirectURIs         []string    `json:"redirect_uris,omitempty"`
 	LogoutURIs           []string    `json:"post_logout_redirect_uris,omitempty"`
 	BackchannelLogoutURI string      `json:"backchannel_logout_uri,omitempty"`
+	DPoP                 bool        `json:"dpop_bound_access_tokens,omitempty"`
 	Secrets              []time.Time `json:"secrets_created_at,omitempty"`
 	CreatedAt            time.Time   `json:"created_at"`
 }
@@ -107,7 +109,7 @@ type clientLine struct {
 func newClientLine(c bitjang.Client) clientLine {
 	l := clientLine{
 		ID: c.ID, Name: c.Name, Auth: string(c.Auth), FirstParty: c.FirstParty, GrantTypes: c.GrantTypes, Scope: strings.Join(c.Scopes, " "),
-		Resources: c.Resources, RedirectURIs: c.RedirectURIs, LogoutURIs: c.LogoutURIs, BackchannelLogoutURI: c.BackchannelLogoutURI, CreatedAt: c.CreatedAt,
+		Resources: c.Resources, RedirectURIs: c.RedirectURIs, LogoutURIs: c.LogoutURIs, BackchannelLogoutURI: c.BackchannelLogoutURI, DPoP: c.DPoP, CreatedAt: c.CreatedAt,
 	}
 	for _, s := range c.Secrets {
 		l.Secrets = append(l.Secrets, s.CreatedAt)

@@ -131,6 +131,10 @@ var settings = []setting{
 
 	{name: "algorithm", preset: "ES256", doc: "signature of access tokens: ES256, EdDSA or RS256", field: "Algorithm",
 		set: choice(func(c *config, v string) { c.service.Algorithm = v }, "ES256", "EdDSA", "RS256")},
+	{name: "id-token-algorithm", preset: "RS256", doc: "signature of ID tokens and logout tokens: RS256, ES256 or EdDSA", field: "IDTokenAlgorithm",
+		set: choice(func(c *config, v string) { c.service.IDTokenAlgorithm = v }, "RS256", "ES256", "EdDSA")},
+	{name: "resources", doc: "audiences (comma separated) whose access tokens look different, as https://api.example.com;typ=JWT;alg=RS256", field: "Resources",
+		set: resources},
 	{name: "key-rotation", preset: "720h", doc: "how long a signing key signs", field: "KeyRotation",
 		set: duration(func(c *config) *time.Duration { return &c.service.KeyRotation })},
 	{name: "key-publication", preset: "24h", doc: "how long a signing key is published before it signs", field: "KeyPublication",

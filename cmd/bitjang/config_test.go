@@ -234,6 +234,8 @@ BITJANG_DELETION_GRACE 336h
 BITJANG_SIGNUP_REVEAL_EXISTING off
 BITJANG_RATE_LIMITS on
 BITJANG_ALGORITHM ES256
+BITJANG_ID_TOKEN_ALGORITHM RS256
+BITJANG_RESOURCES
 BITJANG_KEY_ROTATION 720h
 BITJANG_KEY_PUBLICATION 24h
 BITJANG_TRUSTED_PROXIES
@@ -261,7 +263,7 @@ func TestEverySettingReachesItsField(t *testing.T) {
 	t.Parallel()
 	file := "listen: ':1'\nadmin_listen: ':2'\nissuer: https://i.example\naudience: a\ndata_dir: d\nmaster_key_file: k\n" +
 		"access_ttl: 1m\nrefresh_ttl: 2h\nsession_ttl: 3h\nrotation_grace: 4s\nsession_limit: 5\non_reuse: hold\nstore_rollback: deny\n" +
-		"renewal: off\nrequire_factor: [admin, '*']\nremember_device: 1h\nhold_ttl: 2h\nmail_code: off\npasskeys: off\nsignup: closed\nsignup_reveal_existing: on\nalgorithm: EdDSA\nkey_rotation: 6h\nkey_publication: 5h\n" +
+		"renewal: off\nrequire_factor: [admin, '*']\nremember_device: 1h\nhold_ttl: 2h\nmail_code: off\npasskeys: off\nsignup: closed\nsignup_reveal_existing: on\nalgorithm: EdDSA\nid_token_algorithm: ES256\nresources: https://api.example;typ=JWT;alg=RS256\nkey_rotation: 6h\nkey_publication: 5h\n" +
 		"trusted_proxies: [10.0.0.0/8, '::1/128']\ncors_origins: https://c.example\nlogin_url: https://l.example/in\n" +
 		"password_memory: 8192\npassword_time: 3\npassword_workers: 4\nlog_level: warn\nlog_format: json\nshutdown_timeout: 7s\n" +
 		"session_retention: 9h\nsessions: redis://localhost\nsessions_also: database\n" +
@@ -302,7 +304,7 @@ func fields(c *config) []any {
 		c.listen, c.adminListen, c.dataDir, c.database, c.sessions, c.sessionsAlso, c.service.SessionRetention, len(c.masterKeys), c.masterKeyFile, c.logLevel, c.logJSON, c.shutdownTimeout,
 		c.service.Issuer, c.service.Audience, c.service.AccessTTL, c.service.RefreshTTL, c.service.SessionTTL, c.service.RotationGrace,
 		c.service.SessionLimit, c.service.OnReuse, c.service.OnRollback, c.service.NoRenewal, c.service.RequireFactor, c.service.RememberDevice, c.service.HoldTTL, c.service.NoMailCode, c.noPasskeys, c.service.Signup, c.service.SignupDomains, c.service.VerifyEmail, c.service.DeletionGrace,
-		c.service.SignupRevealExisting, c.service.NoRateLimits, c.service.Algorithm, c.service.KeyRotation, c.service.KeyPublication,
+		c.service.SignupRevealExisting, c.service.NoRateLimits, c.service.Algorithm, c.service.IDTokenAlgorithm, c.service.Resources, c.service.KeyRotation, c.service.KeyPublication,
 		c.service.PasswordMemoryKiB, c.service.PasswordTime, c.service.PasswordWorkers,
 		len(c.server.TrustedProxies), c.server.CORSOrigins, c.server.LoginURL, c.server.ReturnURLs, c.server.NoPages, c.smtp, c.mailFrom,
 		c.server.Theme.Name, c.server.Theme.Color, c.brandLogo, c.brandCSS, c.templates, c.geoip,

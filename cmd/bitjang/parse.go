@@ -253,6 +253,26 @@ func hostingASNs(c *config, text string) error {
 	return nil
 }
 
+// resources reads audiences with how their tokens look: URI;typ=JWT;alg=RS256.
+func resources(c *config, text string) error {
+	for _, t := range list(text) {
+		parts := strings.Split(t, ";")
+		r := bitjang.Resource{Audience: parts[0]}
+		for _, part := range parts[1:] {
+			switch name, value, _ := strings.Cut(part, "="); name {
+			case "typ":
+				r.Type = value
+			case "alg":
+				r.Algorithm = value
+			default:
+				return fmt.Errorf("%q: %q is neither typ= nor alg=", t, part)
+			}
+		}
+		c.service.Resources = append(c.service.Resources, r)
+	}
+	return nil
+}
+
 // list reads words separated by commas.
 func list(text string) []string {
 	var words []string

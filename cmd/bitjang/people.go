@@ -55,6 +55,7 @@ func forPeople(c *config) error {
 			c.service.Places = c.server.Places
 		}
 	}
+	c.service.Backchannel = server.Backchannel{}
 	errs = append(errs, mailing(c), passkeys(c))
 	return errors.Join(errs...)
 }

@@ -3,10 +3,14 @@
 // and uses nothing beside the standard library.
 //
 //	BITJANG_ISSUER=https://auth.example.com PORT=3000 go run .
+//
+// With CLIENT_ID and CLIENT_SECRET of a client that has the scope "revocations"
+// it follows the revocation feed, and refuses ended sessions within a second.
 package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"log"
 	"net/http"
@@ -17,9 +21,19 @@ import (
 
 func main() {
 	issuer := cmp.Or(os.Getenv("BITJANG_ISSUER"), "http://localhost:8080")
-	verifier, err := verify.New(verify.Config{Issuer: issuer, Audience: cmp.Or(os.Getenv("BITJANG_AUDIENCE"), issuer)})
+	config := verify.Config{Issuer: issuer, Audience: cmp.Or(os.Getenv("BITJANG_AUDIENCE"), issuer)}
+	if id := os.Getenv("CLIENT_ID"); id != "" {
+		config.Feed = &verify.Feed{Authorize: verify.ClientSecret(id, os.Getenv("CLIENT_SECRET")), WhenStale: verify.FailClosed}
+	}
+	verifier, err := verify.New(config)
 	if err != nil {
 		log.Fatal(err)
+	}
+	if config.Feed != nil {
+		go func() { log.Fatal(verifier.Run(context.Background())) }()
+		if err := verifier.Ready(context.Background()); err != nil {
+			log.Fatal(err)
+		}
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { answer(w, map[string]any{"ok": true}) })

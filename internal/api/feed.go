@@ -6,7 +6,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -65,25 +64,13 @@ func (a *API) subscriber(r *http.Request) error {
 	var in bitjang.FeedCredentials
 	if access, ok := web.AccessToken(r); ok {
 		in.Access = access
-	} else if id, secret, ok := basicAuth(r); ok {
-		in.Client = bitjang.ClientCredentials{ID: id, Secret: bitjang.NewSecret(secret)}
+	} else if id, secret, ok := web.BasicAuth(r); ok {
+		in.Client = bitjang.ClientCredentials{ID: id, Secret: bitjang.NewSecret(secret), IP: a.Edge.Caller(r).IP}
 	} else {
 		return bitjang.ErrInvalidClient
 	}
 	_, err := a.Service.AuthorizeFeed(ctx, in)
 	return err
-}
-
-// basicAuth reads a client's id and secret, encoded as RFC 6749 section 2.3.1
-// has it.
-func basicAuth(r *http.Request) (id, secret string, ok bool) {
-	user, password, ok := r.BasicAuth()
-	if !ok {
-		return "", "", false
-	}
-	id, errID := url.QueryUnescape(user)
-	secret, errSecret := url.QueryUnescape(password)
-	return id, secret, errID == nil && errSecret == nil
 }
 
 func pollTime(text string) (time.Duration, error) {

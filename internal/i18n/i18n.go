@@ -60,10 +60,10 @@ func (c *Catalogue) For(wishes ...string) *Printer {
 	return &Printer{Language: tag, local: i18n.NewLocalizer(c.bundle, tag)}
 }
 
-// ForRequest finds the language of a request: the one chosen before, if any,
-// else what Accept-Language says.
-func (c *Catalogue) ForRequest(r *http.Request, chosen string) *Printer {
-	return c.For(chosen, r.Header.Get("Accept-Language"))
+// ForRequest finds the language of a request: the first of those chosen that there
+// is, if any, else what Accept-Language says.
+func (c *Catalogue) ForRequest(r *http.Request, chosen ...string) *Printer {
+	return c.For(append(chosen, r.Header.Get("Accept-Language"))...)
 }
 
 // T returns a message. data are pairs of a name and its value; a pair named

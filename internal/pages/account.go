@@ -61,6 +61,7 @@ type accountPage struct {
 	Verified bool
 	Mail     bool
 	Devices  int
+	Apps     int // applications with access
 	Since    time.Time
 }
 
@@ -71,9 +72,15 @@ func (p *Pages) Account(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
+		consents, err := p.Service.Consents(r.Context(), u.ID)
+		if err != nil {
+			return err
+		}
+		apps := len(gather(consents, live))
+		live = slices.DeleteFunc(live, func(s bitjang.Session) bool { return ofClient(&s) })
 		return p.show(w, r, http.StatusOK, "account", &accountPage{
 			frame: frame{SignedIn: true}, Name: u.Name, Email: u.Email, Verified: !u.EmailVerifiedAt.IsZero(),
-			Mail: p.Service.Policy().Mail, Devices: len(live), Since: u.CreatedAt,
+			Mail: p.Service.Policy().Mail, Devices: len(live), Apps: apps, Since: u.CreatedAt,
 		})
 	})
 }

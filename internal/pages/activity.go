@@ -25,6 +25,7 @@ type device struct {
 	LastSeen  time.Time
 	Current   bool
 	Held      bool
+	App       bool // an application's, not a login of the person's own
 
 	offered bool // that it wasn't me
 }
@@ -41,7 +42,7 @@ func (p *Pages) device(s *bitjang.Session, current bitjang.SessionID, language s
 	label := s.Device.Label()
 	d := device{
 		ID: s.ID.String(), Name: s.Device.Name, Browser: label.Browser, OS: label.OS, Type: label.Type,
-		FirstSeen: s.CreatedAt, LastSeen: s.LastSeenAt, Current: s.ID == current, Held: !s.HeldAt.IsZero(),
+		FirstSeen: s.CreatedAt, LastSeen: s.LastSeenAt, Current: s.ID == current, Held: !s.HeldAt.IsZero(), App: ofClient(s),
 	}
 	if s.IP.IsValid() {
 		d.IP, d.Place = s.IP.String(), p.Places(s.IP, language)
@@ -86,13 +87,21 @@ func (p *Pages) activity(r *http.Request, current bitjang.SessionID, userID stri
 		return nil, err
 	}
 	say := p.printer(r)
-	alive := map[bitjang.SessionID]device{}
+	alive, names := map[bitjang.SessionID]device{}, p.names(r)
 	for i := range live {
 		d := p.device(&live[i], current, say.Language)
+		if d.App {
+			// Whatever its session was called: people must know whom they end.
+			if d.Name, err = names.of(live[i].ClientID); err != nil {
+				return nil, err
+			}
+		}
 		alive[live[i].ID] = d
 		v.Devices = append(v.Devices, d)
 	}
-	slices.SortStableFunc(v.Devices, func(a, b device) int { return first(a.Current, b.Current) })
+	slices.SortStableFunc(v.Devices, func(a, b device) int {
+		return cmp.Or(first(a.Current, b.Current), first(!a.App, !b.App))
+	})
 	if v.Why, err = p.why(r, say, userID); err != nil {
 		return nil, err
 	}
@@ -106,7 +115,10 @@ func (p *Pages) activity(r *http.Request, current bitjang.SessionID, userID stri
 		if e.Type == bitjang.EventRisk && e.Reason != string(bitjang.RiskNotify) {
 			continue // nothing for the user to do
 		}
-		h := tell(say, e)
+		h, err := tell(say, e, names)
+		if err != nil {
+			return nil, err
+		}
 		if d, lives := alive[e.SessionID]; lives {
 			h.Device = cmp.Or(d.Name, d.on(say), h.Device) // as it is called above
 			if !d.Current && !d.offered {
@@ -134,8 +146,16 @@ func first(a, b bool) int {
 }
 
 // tell puts an event into words. The reason is said where it has words of its own.
-func tell(say *i18n.Printer, e bitjang.Event) happening {
-	h := happening{At: e.At, Text: say.T("event."+string(e.Type), "Count", e.Count)}
+func tell(say *i18n.Printer, e bitjang.Event, names clientNames) (happening, error) {
+	client := ""
+	switch e.Type {
+	case bitjang.EventClientSession, bitjang.EventConsent, bitjang.EventConsentTaken:
+		var err error
+		if client, err = names.of(e.Reason); err != nil {
+			return happening{}, err
+		}
+	}
+	h := happening{At: e.At, Text: say.T("event."+string(e.Type), "Count", e.Count, "Client", client)}
 	if id := "reason." + e.Reason; e.Reason != "" && say.Has(id) {
 		h.Text += " " + say.T(id)
 	}
@@ -147,7 +167,7 @@ func tell(say *i18n.Printer, e bitjang.Event) happening {
 	if e.IP.IsValid() {
 		h.IP = e.IP.String()
 	}
-	return h
+	return h, nil
 }
 
 // session is the session that a path names. It may be anybody's: the Service

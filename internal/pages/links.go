@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/bitjang/bitjang"
+	"github.com/bitjang/bitjang/internal/web"
 )
 
 // confirmPage asks before something happens. Links from mails lead to one:
@@ -17,7 +18,10 @@ type confirmPage struct {
 	Action string
 	Token  string
 	Back   string
+	Hidden []hidden // fields that the form takes along
 }
+
+type hidden struct{ Name, Value string }
 
 func (p *Pages) confirm(w http.ResponseWriter, r *http.Request, what string, danger bool) error {
 	return p.show(w, r, http.StatusOK, "confirm", p.confirmation(r, what, danger))
@@ -51,7 +55,7 @@ func (p *Pages) Verify(w http.ResponseWriter, r *http.Request) error {
 	if _, err := p.admit(w, r); err == nil {
 		return goTo(w, r, "/account?notice=verified")
 	}
-	return goTo(w, r, "/login?notice=verified")
+	return goTo(w, r, local("/login", "notice", "verified", "return_to", web.TakeReturn(w, r)))
 }
 
 type forgotPage struct {
@@ -59,20 +63,23 @@ type forgotPage struct {
 	Email  string
 	Sent   bool
 	NoMail bool
+
+	ReturnTo string
 }
 
 // ForgotForm is GET /login/forgot-password.
 func (p *Pages) ForgotForm(w http.ResponseWriter, r *http.Request) error {
-	return p.show(w, r, http.StatusOK, "forgot", &forgotPage{NoMail: !p.Service.Policy().Mail})
+	return p.show(w, r, http.StatusOK, "forgot", &forgotPage{NoMail: !p.Service.Policy().Mail, ReturnTo: r.FormValue("return_to")})
 }
 
 // Forgot is POST /login/forgot-password. It looks the same for every address.
 func (p *Pages) Forgot(w http.ResponseWriter, r *http.Request) error {
-	v := &forgotPage{Email: r.PostFormValue("email")}
+	v := &forgotPage{Email: r.PostFormValue("email"), ReturnTo: r.PostFormValue("return_to")}
 	if err := p.Service.ForgotPassword(r.Context(), v.Email, p.caller(r)); err != nil {
 		return p.again(w, r, err, "forgot", v)
 	}
 	v.Sent = true
+	p.remember(w, r)
 	return p.show(w, r, http.StatusOK, "forgot", v)
 }
 
@@ -96,7 +103,7 @@ func (p *Pages) Reset(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.again(w, r, err, "reset", v)
 	}
-	return goTo(w, r, "/login?notice=password_reset")
+	return goTo(w, r, local("/login", "notice", "password_reset", "return_to", web.TakeReturn(w, r)))
 }
 
 // NotMeForm is GET /account/not-me.

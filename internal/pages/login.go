@@ -13,6 +13,7 @@ type loginPage struct {
 	frame
 	Email    string
 	ReturnTo string
+	Other    bool // somebody is logged in, and somebody else is wanted
 	Signup   bool
 	Mail     bool
 
@@ -22,15 +23,22 @@ type loginPage struct {
 
 func (p *Pages) loginPage(r *http.Request) *loginPage {
 	rules := p.Service.Policy()
-	return &loginPage{ReturnTo: r.FormValue("return_to"), Signup: rules.Signup != bitjang.SignupClosed, Mail: rules.Mail}
+	v := &loginPage{ReturnTo: r.FormValue("return_to"), Other: r.FormValue("other") != "", Signup: rules.Signup != bitjang.SignupClosed, Mail: rules.Mail}
+	if in, ok := p.asked(r); ok && len(in.LoginHint) <= 254 {
+		v.Email = in.LoginHint
+	}
+	return v
 }
 
 // LoginForm is GET /login.
 func (p *Pages) LoginForm(w http.ResponseWriter, r *http.Request) error {
-	if _, err := p.admit(w, r); err == nil {
-		return goTo(w, r, p.returnTarget(r.FormValue("return_to")))
+	v := p.loginPage(r)
+	if !v.Other {
+		if _, err := p.admit(w, r); err == nil {
+			return goTo(w, r, p.returnTarget(v.ReturnTo))
+		}
 	}
-	return p.show(w, r, http.StatusOK, "login", p.withPasskeys(w, r, p.loginPage(r)))
+	return p.show(w, r, http.StatusOK, "login", p.withPasskeys(w, r, v))
 }
 
 // Login is POST /login. Whatever cookies come with it, the session is new.
@@ -55,8 +63,7 @@ func (p *Pages) Login(w http.ResponseWriter, r *http.Request) error {
 func (p *Pages) enter(w http.ResponseWriter, r *http.Request, t bitjang.Tokens, target string) error {
 	web.SetDevice(w, t.Session.Device.ID)
 	web.SetTokens(w, t)
-	http.Redirect(w, r, p.returnTarget(target), http.StatusSeeOther)
-	return nil
+	return p.onFrom(w, r, p.returnTarget(target))
 }
 
 // LogoutForm is GET /logout: a link may lead here, so it ends nothing by itself.
@@ -87,14 +94,27 @@ func forget(w http.ResponseWriter) {
 
 type linkPage struct {
 	frame
-	Token string
-	Email string
-	Sent  bool
+	Token    string
+	Email    string
+	Sent     bool
+	ReturnTo string
+}
+
+// mailLife is how long a browser remembers where it wanted to go before its person
+// looked into their mail. An authorization request is no good for longer.
+const mailLife = time.Hour
+
+// remember keeps in the browser where it wants to go, for after a link in a mail:
+// the mail knows nothing of it.
+func (p *Pages) remember(w http.ResponseWriter, r *http.Request) {
+	if target := p.returnTarget(r.PostFormValue("return_to")); target != home {
+		web.SetReturn(w, target, mailLife)
+	}
 }
 
 // LinkForm is GET /login/link, where one asks for a link, and where it leads.
 func (p *Pages) LinkForm(w http.ResponseWriter, r *http.Request) error {
-	return p.show(w, r, http.StatusOK, "link", &linkPage{Token: r.FormValue("token")})
+	return p.show(w, r, http.StatusOK, "link", &linkPage{Token: r.FormValue("token"), ReturnTo: r.FormValue("return_to")})
 }
 
 // Link is POST /login/link: with a token it logs in, without one it sends it.
@@ -102,19 +122,20 @@ func (p *Pages) Link(w http.ResponseWriter, r *http.Request) error {
 	from := p.caller(r)
 	if token := bitjang.NewSecret(r.PostFormValue("token")); !token.IsZero() {
 		t, err := p.Service.LoginByLink(r.Context(), token, from)
-		if asks(err) {
-			return p.ask(w, r, err, "")
-		}
-		if err != nil {
+		if err != nil && !asks(err) {
 			return p.again(w, r, err, "link", &linkPage{})
 		}
-		return p.enter(w, r, t, "")
+		back := web.TakeReturn(w, r)
+		if err != nil {
+			return p.ask(w, r, err, back)
+		}
+		return p.enter(w, r, t, back)
 	}
 	unnamed := from.Device.ID == ""
 	if unnamed {
 		from.Device.ID = rand.Text()
 	}
-	v := &linkPage{Email: r.PostFormValue("email")}
+	v := &linkPage{Email: r.PostFormValue("email"), ReturnTo: r.PostFormValue("return_to")}
 	if err := p.Service.SendLoginLink(r.Context(), v.Email, from); err != nil {
 		return p.again(w, r, err, "link", v)
 	}
@@ -122,6 +143,7 @@ func (p *Pages) Link(w http.ResponseWriter, r *http.Request) error {
 		web.SetDevice(w, from.Device.ID)
 	}
 	v.Sent = true
+	p.remember(w, r)
 	return p.show(w, r, http.StatusOK, "link", v)
 }
 
@@ -133,11 +155,13 @@ type signupPage struct {
 	Closed bool
 	Done   bool
 	Mail   bool
+
+	ReturnTo string
 }
 
 // SignupForm is GET /signup.
 func (p *Pages) SignupForm(w http.ResponseWriter, r *http.Request) error {
-	v := &signupPage{Invite: r.FormValue("invite")}
+	v := &signupPage{Invite: r.FormValue("invite"), ReturnTo: r.FormValue("return_to")}
 	rules := p.Service.Policy()
 	v.Closed = rules.Signup == bitjang.SignupClosed || rules.Signup == bitjang.SignupInvite && v.Invite == ""
 	return p.show(w, r, http.StatusOK, "signup", v)
@@ -146,7 +170,10 @@ func (p *Pages) SignupForm(w http.ResponseWriter, r *http.Request) error {
 // Signup is POST /signup. It looks the same whether or not the address has an
 // account.
 func (p *Pages) Signup(w http.ResponseWriter, r *http.Request) error {
-	v := &signupPage{Email: r.PostFormValue("email"), Name: r.PostFormValue("name"), Invite: r.PostFormValue("invite"), Mail: p.Service.Policy().Mail}
+	v := &signupPage{
+		Email: r.PostFormValue("email"), Name: r.PostFormValue("name"), Invite: r.PostFormValue("invite"),
+		Mail: p.Service.Policy().Mail, ReturnTo: r.PostFormValue("return_to"),
+	}
 	_, err := p.Service.Signup(r.Context(), bitjang.SignupInput{
 		Email: v.Email, Name: v.Name, Password: bitjang.NewSecret(r.PostFormValue("password")), Invite: bitjang.NewSecret(v.Invite), Caller: p.caller(r),
 	})
@@ -154,6 +181,7 @@ func (p *Pages) Signup(w http.ResponseWriter, r *http.Request) error {
 		return p.again(w, r, err, "signup", v)
 	}
 	v.Done = true
+	p.remember(w, r)
 	return p.show(w, r, http.StatusOK, "signup", v)
 }
 
@@ -168,5 +196,5 @@ func (p *Pages) Language(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	return goTo(w, r, parseLocalPath(r.PostFormValue("back")).String())
+	return p.onFrom(w, r, parseLocalPath(r.PostFormValue("back")).String())
 }

@@ -148,7 +148,8 @@ type frame struct {
 	// PasskeyScript is for the pages with a form that wants a passkey.
 	PasskeyScript string
 	Icon          string
-	Path          string // of this page, for the language switch
+	Path          string // of this page
+	Here          string // the same with its query, for the language switch
 	SignedIn      bool
 	Notice        string // what has just happened
 	Problem       string // what stands against the form
@@ -188,7 +189,16 @@ func (p *Pages) printer(r *http.Request) *i18n.Printer {
 	if c, err := r.Cookie(languageCookie); err == nil {
 		chosen = c.Value
 	}
-	return p.catalogue.ForRequest(r, chosen)
+	return p.catalogue.ForRequest(r, append([]string{chosen}, p.locales(r)...)...)
+}
+
+// hereOf is where a page can be seen again, in another language. What was shown
+// in answer to a form is there without what was typed.
+func hereOf(r *http.Request) string {
+	if r.Method == http.MethodPost {
+		return local(r.URL.Path, "return_to", r.PostFormValue("return_to"))
+	}
+	return r.URL.RequestURI()
 }
 
 // caller is who asks, in the language that the pages speak to them.
@@ -203,13 +213,13 @@ func (p *Pages) caller(r *http.Request) bitjang.Caller {
 var notices = []string{
 	"logged_out", "check_mail", "verified", "password_reset", "renamed", "session_ended", "others_ended", "disowned",
 	"password_changed", "profile_saved", "email_asked", "email_half", "email_changed", "verification_sent", "deleted",
-	"factor_added", "factor_removed",
+	"factor_added", "factor_removed", "access_withdrawn",
 }
 
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name string, v page) error {
 	f := v.base()
 	p.dress(f, p.printer(r))
-	f.Path, f.Now = r.URL.Path, p.Service.Now()
+	f.Path, f.Here, f.Now = r.URL.Path, hereOf(r), p.Service.Now()
 	if n := r.URL.Query().Get("notice"); f.Problem == "" && slices.Contains(notices, n) {
 		f.Notice = f.T("notice." + n)
 	}
@@ -231,7 +241,12 @@ func (p *Pages) headers(w http.ResponseWriter) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 	h.Set("Referrer-Policy", "same-origin") // with no-referrer browsers send our own forms with Origin: null
-	if !strings.HasSuffix(h.Get("Cache-Control"), "no-store") {
+	noStore(w)
+}
+
+// noStore forbids every cache, unless that is done already in stronger words.
+func noStore(w http.ResponseWriter) {
+	if !strings.HasSuffix(w.Header().Get("Cache-Control"), "no-store") {
 		web.NoStore(w)
 	}
 }
@@ -277,7 +292,7 @@ func wait(say *i18n.Printer, d time.Duration) string {
 // goTo sends the browser on after a form: with 303, so that it never sends the
 // form, a password in it, once more.
 func goTo(w http.ResponseWriter, r *http.Request, target string) error {
-	web.NoStore(w)
+	noStore(w)
 	http.Redirect(w, r, target, http.StatusSeeOther)
 	return nil
 }

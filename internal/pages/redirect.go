@@ -9,6 +9,10 @@ import (
 // home is where everything leads that leads nowhere else.
 const home = "/account"
 
+// maxLocalPath is room for an authorization request that is sealed into one, with
+// an ID token as its hint. Browsers and proxies take twice that.
+const maxLocalPath = 4096
+
 // localPath is a path on this site with its query; the zero value is home.
 type localPath struct{ text string }
 
@@ -23,7 +27,7 @@ func (l localPath) String() string {
 // "/\evil" are hosts to a browser, and it drops tabs and line breaks before it
 // looks.
 func parseLocalPath(text string) localPath {
-	if len(text) > 2048 || !strings.HasPrefix(text, "/") || strings.HasPrefix(text, "//") {
+	if len(text) > maxLocalPath || !strings.HasPrefix(text, "/") || strings.HasPrefix(text, "//") {
 		return localPath{}
 	}
 	if strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c == '\\' || c == 0x7f }) {

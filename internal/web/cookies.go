@@ -18,6 +18,7 @@ const (
 
 	challengeCookie  = "__Host-bitjang_challenge"
 	rememberedCookie = "__Host-bitjang_remembered"
+	returnCookie     = "__Host-bitjang_return"
 )
 
 // deviceCookieAge is as long as browsers keep a cookie.
@@ -141,4 +142,30 @@ func authorization(r *http.Request) (scheme, token string) {
 		}
 	}
 	return "", ""
+}
+
+// HasTokens tells whether a browser sent its tokens along, whatever they are worth.
+func HasTokens(r *http.Request) bool {
+	return cookie(r, AccessCookie) != "" || cookie(r, RefreshCookie) != ""
+}
+
+// maxCookie is what every browser keeps in one cookie (RFC 6265 section 6.1).
+const maxCookie = 4096
+
+// SetReturn remembers where a browser wants to go while its person looks into
+// their mail. Where that is too long, they start anew from there.
+func SetReturn(w http.ResponseWriter, path string, age time.Duration) {
+	if value := url.PathEscape(path); len(value) < maxCookie-256 { // the name and the attributes count
+		http.SetCookie(w, hostCookie(returnCookie, value, age))
+	}
+}
+
+// TakeReturn returns what SetReturn remembered, "" for nothing, and forgets it.
+func TakeReturn(w http.ResponseWriter, r *http.Request) string {
+	path, err := url.PathUnescape(cookie(r, returnCookie))
+	if err != nil || path == "" {
+		return ""
+	}
+	http.SetCookie(w, hostCookie(returnCookie, "", -time.Second))
+	return path
 }

@@ -107,7 +107,8 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, p *Problem) {
 		h.Set("Allow", p.Allow)
 	}
 	p.SetRetry(h)
-	if p.Status == http.StatusUnauthorized {
+	_, _, basic := r.BasicAuth()
+	if p.Status == http.StatusUnauthorized || p.Code == bitjang.ErrInsufficientScope.Reason && !basic {
 		h.Set("WWW-Authenticate", challenge(r, p.Code))
 	}
 	w.WriteHeader(p.Status)
@@ -146,6 +147,8 @@ func challenge(r *http.Request, code string) string {
 		scheme, failed = bitjang.TokenDPoP, code
 	case bitjang.ErrDPoPRequired.Reason:
 		scheme, failed = bitjang.TokenDPoP, "invalid_token"
+	case bitjang.ErrInsufficientScope.Reason:
+		failed = code
 	case bitjang.ErrAccessToken.Reason, bitjang.ErrSessionUnknown.Reason, bitjang.ErrSessionExpired.Reason, bitjang.ErrSessionRevoked.Reason:
 		if !token.IsZero() {
 			failed = "invalid_token"

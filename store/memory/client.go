@@ -93,3 +93,60 @@ func cloneClient(c bitjang.Client) bitjang.Client {
 	}
 	return c
 }
+
+// Consent implements bitjang.ConsentStore.
+func (s *Store) Consent(ctx context.Context, userID, clientID string) (bitjang.Consent, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return bitjang.Consent{}, err
+	}
+	defer leave()
+	c, ok := s.consents[[2]string{userID, clientID}]
+	if !ok {
+		return bitjang.Consent{}, bitjang.ErrNotFound
+	}
+	return c, nil
+}
+
+// PutConsent implements bitjang.ConsentStore.
+func (s *Store) PutConsent(ctx context.Context, c bitjang.Consent) error {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	s.consents[[2]string{c.UserID, c.ClientID}] = c
+	return nil
+}
+
+// Consents implements bitjang.ConsentStore.
+func (s *Store) Consents(ctx context.Context, userID string) ([]bitjang.Consent, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var list []bitjang.Consent
+	for _, c := range s.consents {
+		if c.UserID == userID {
+			list = append(list, c)
+		}
+	}
+	slices.SortFunc(list, func(a, b bitjang.Consent) int { return cmp.Compare(a.ClientID, b.ClientID) })
+	return list, nil
+}
+
+// DeleteConsents implements bitjang.ConsentStore.
+func (s *Store) DeleteConsents(ctx context.Context, userID, clientID string) error {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for key := range s.consents {
+		if key[0] == userID && (clientID == "" || key[1] == clientID) {
+			delete(s.consents, key)
+		}
+	}
+	return nil
+}

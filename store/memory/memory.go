@@ -30,6 +30,7 @@ type Store struct {
 	mails          map[string]bitjang.WaitingMail
 	factors        map[string]bitjang.Factor
 	clients        map[string]bitjang.Client
+	consents       map[[2]string]bitjang.Consent
 }
 
 var _ bitjang.Store = (*Store)(nil)
@@ -45,6 +46,7 @@ func New() *Store {
 		mails:    map[string]bitjang.WaitingMail{},
 		factors:  map[string]bitjang.Factor{},
 		clients:  map[string]bitjang.Client{},
+		consents: map[[2]string]bitjang.Consent{},
 	}
 }
 

@@ -71,3 +71,45 @@ func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	_, err := s.change(ctx, s.stmts.deleteClient, id)
 	return err
 }
+
+const consentColumns = `user_id, client_id, scope, at`
+
+func scanConsent(r row) (c bitjang.Consent, err error) {
+	err = r.Scan(&c.UserID, &c.ClientID, &c.Scope, timeCol{&c.At})
+	return c, err
+}
+
+// Consent implements bitjang.ConsentStore.
+func (s *Store) Consent(ctx context.Context, userID, clientID string) (bitjang.Consent, error) {
+	return one(ctx, s, s.stmts.consent, scanConsent, userID, clientID)
+}
+
+// PutConsent implements bitjang.ConsentStore: it updates what is there, or else
+// inserts it, or else finds that somebody has just done so.
+func (s *Store) PutConsent(ctx context.Context, c bitjang.Consent) error {
+	_, err := together(ctx, s, func(ctx context.Context, u unit) (int, error) {
+		for range 2 {
+			// The row may have these very values: what counts is that it is there.
+			n, err := u.exec(ctx, s.stmts.insertConsent, c.UserID, c.ClientID, c.Scope, millis(c.At))
+			if err != nil || n == 1 {
+				return n, err
+			}
+			if n, err = u.exec(ctx, s.stmts.updateConsent, c.Scope, millis(c.At), c.UserID, c.ClientID); err != nil || n == 1 {
+				return n, err
+			}
+		}
+		return 1, nil
+	})
+	return err
+}
+
+// Consents implements bitjang.ConsentStore.
+func (s *Store) Consents(ctx context.Context, userID string) ([]bitjang.Consent, error) {
+	return all(ctx, s, s.stmts.consents, scanConsent, userID)
+}
+
+// DeleteConsents implements bitjang.ConsentStore.
+func (s *Store) DeleteConsents(ctx context.Context, userID, clientID string) error {
+	_, err := s.change(ctx, s.stmts.deleteConsents, userID, clientID, clientID)
+	return err
+}

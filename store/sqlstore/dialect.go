@@ -15,10 +15,12 @@ type dialect struct {
 	name  string // also its folder of migrations
 	goose goose.Dialect
 
-	numbered bool   // parameters are $1, $2
-	ignore   string // end of an insert that does nothing where the key is taken
-	shares   bool   // writes share a transaction on one connection
-	joins    bool   // DELETE … IN (SELECT …) would read the whole table: it must be a join
+	numbered bool // parameters are $1, $2
+	// ignore ends an insert that does nothing where the key is taken, of a table
+	// with this column.
+	ignore func(column string) string
+	shares bool // writes share a transaction on one connection
+	joins  bool // DELETE … IN (SELECT …) would read the whole table: it must be a join
 
 	// confirm moves one session (SQLite), or all of a group. confirmed reads
 	// what the group has moved, where confirm cannot return it.

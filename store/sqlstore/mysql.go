@@ -31,7 +31,7 @@ func mysqlDialect() *dialect {
 	return &dialect{
 		name: "mysql", goose: goose.DialectMySQL,
 		// INSERT IGNORE would forgive every other mistake too.
-		ignore: " ON DUPLICATE KEY UPDATE id = id",
+		ignore: func(column string) string { return " ON DUPLICATE KEY UPDATE " + column + " = " + column },
 		joins:  true,
 		// It assigns from left to right: seen_before_at must come first.
 		// The rows that a group has moved carry its number: nothing else tells

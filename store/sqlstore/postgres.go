@@ -15,7 +15,7 @@ func postgresDialect() *dialect {
 	return &dialect{
 		name: "postgres", goose: goose.DialectPostgres,
 		numbered: true,
-		ignore:   " ON CONFLICT DO NOTHING",
+		ignore:   func(string) string { return " ON CONFLICT DO NOTHING" },
 		// One statement for a group. Its rows come sorted by id, so that two
 		// groups lock what they have in common in one order.
 		confirm: `UPDATE sessions SET

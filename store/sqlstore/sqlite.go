@@ -22,7 +22,7 @@ func sqliteDialect() *dialect {
 	return &dialect{
 		name: "sqlite", goose: goose.DialectSQLite3,
 		shares: true,
-		ignore: " ON CONFLICT DO NOTHING",
+		ignore: func(string) string { return " ON CONFLICT DO NOTHING" },
 		confirm: `UPDATE sessions SET
 			generation = ?1, nonce = ?2, parent = ?3, confirmed_at = ?4, child_at = ?4, child_seen_at = 0,
 			seen_before_at = last_seen_at, last_seen_at = ?4, idle_expires_at = ?5, version = version + 1

@@ -22,6 +22,7 @@ type statements struct {
 	insertFactor, factors, updateFactor, deleteFactor, deleteFactorsOf                               *sql.Stmt
 	insertMail, dueMails, claimMail, postponeMail, deleteMail                                        *sql.Stmt
 	insertClient, client, updateClient, clients, deleteClient                                        *sql.Stmt
+	insertConsent, consent, updateConsent, consents, deleteConsents                                  *sql.Stmt
 	insertEvent, events, eventsAfter, lastSealed, sealEvent, deleteEvents                            *sql.Stmt
 	insertKey, keys, updateKey, deleteKey                                                            *sql.Stmt
 }
@@ -76,6 +77,8 @@ func (st *statements) reading() []text {
 		{&st.factors, `SELECT ` + factorColumns + ` FROM factors WHERE user_id = ? ORDER BY created_at, id`},
 		{&st.client, `SELECT ` + clientColumns + ` FROM clients WHERE id = ?`},
 		{&st.clients, `SELECT ` + clientColumns + ` FROM clients WHERE id > ? ORDER BY id LIMIT ?`},
+		{&st.consent, `SELECT ` + consentColumns + ` FROM consents WHERE user_id = ? AND client_id = ?`},
+		{&st.consents, `SELECT ` + consentColumns + ` FROM consents WHERE user_id = ? ORDER BY client_id`},
 		{&st.dueMails, `SELECT ` + mailColumns + ` FROM mails WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`},
 		{&st.eventsAfter, `SELECT ` + eventColumns + ` FROM events WHERE id > ? ORDER BY id LIMIT ?`},
 		{&st.lastSealed, `SELECT ` + eventColumns + ` FROM events WHERE length(seal) > 0 ORDER BY id DESC LIMIT 1`},
@@ -96,7 +99,7 @@ const emptied = `CASE WHEN empty_at > ? THEN empty_at ELSE ? END`
 
 func (st *statements) writing(d *dialect) []text {
 	return []text{
-		{&st.insertSession, insertInto("sessions", sessionColumns+", sweep_at") + d.ignore},
+		{&st.insertSession, d.insertOnce("sessions", sessionColumns+", sweep_at")},
 		{&st.confirmSession, d.confirm},
 		{&st.updateSession, `UPDATE sessions SET client_id = ?, version = ?,
 			generation = ?, nonce = ?, parent = ?, confirmed_at = ?, child_at = ?, child_seen_at = ?,
@@ -118,31 +121,35 @@ func (st *statements) writing(d *dialect) []text {
 		{&st.deleteRevocations, d.deleteIn("revocations", "number",
 			`SELECT number FROM (SELECT number FROM revocations WHERE at < ? ORDER BY at LIMIT ?) AS old`)},
 
-		{&st.insertGrant, insertInto("grants", grantColumns) + d.ignore},
+		{&st.insertGrant, d.insertOnce("grants", grantColumns)},
 		{&st.consumeGrant, `UPDATE grants SET used_at = ? WHERE id = ? AND used_at = 0`},
 		{&st.grant, `SELECT ` + grantColumns + ` FROM grants WHERE id = ?`},
 		{&st.deleteGrants, d.deleteIn("grants", "id", `SELECT id FROM (SELECT id FROM grants WHERE expires_at < ? ORDER BY expires_at LIMIT ?) AS old`)},
 
-		{&st.insertLimit, insertInto("limits", "id, empty_at") + d.ignore},
+		{&st.insertLimit, d.insertOnce("limits", "id, empty_at")},
 		{&st.spend, `UPDATE limits SET empty_at = ` + emptied + ` + ? WHERE id = ? AND ` + emptied + ` <= ?`},
 		{&st.limit, `SELECT empty_at FROM limits WHERE id = ?`},
 		{&st.deleteLimits, d.deleteIn("limits", "id", `SELECT id FROM (SELECT id FROM limits WHERE empty_at < ? ORDER BY empty_at LIMIT ?) AS old`)},
 
-		{&st.insertUser, insertInto("users", userColumns) + d.ignore},
+		{&st.insertUser, d.insertOnce("users", userColumns)},
 		{&st.updateUser, `UPDATE users SET email = ?, name = ?, password_hash = ?, roles = ?, updated_at = ?, disabled_at = ?, password_version = ?,
 			email_verified_at = ?, language = ?, delete_at = ?, version = version + 1 WHERE id = ? AND version = ?`},
 		{&st.deleteUsers, d.deleteIn("users", "id", `SELECT id FROM (SELECT id FROM users WHERE delete_at > 0 AND delete_at < ? ORDER BY delete_at, id LIMIT ?) AS due`)},
 
-		{&st.insertFactor, insertInto("factors", factorColumns) + d.ignore},
+		{&st.insertFactor, d.insertOnce("factors", factorColumns)},
 		{&st.updateFactor, `UPDATE factors SET name = ?, sealed = ?, counter = ?, used_at = ?, version = version + 1 WHERE id = ? AND version = ?`},
 		{&st.deleteFactor, `DELETE FROM factors WHERE user_id = ? AND id = ?`},
 		{&st.deleteFactorsOf, d.deleteIn("factors", "user_id", `SELECT id AS user_id FROM (`+dueUsers+`) AS owners`)},
 
-		{&st.insertClient, insertInto("clients", clientColumns) + d.ignore},
+		{&st.insertClient, d.insertOnce("clients", clientColumns)},
 		{&st.updateClient, `UPDATE clients SET settings = ?, updated_at = ?, version = version + 1 WHERE id = ? AND version = ?`},
 		{&st.deleteClient, `DELETE FROM clients WHERE id = ?`},
 
-		{&st.insertMail, insertInto("mails", mailColumns) + d.ignore},
+		{&st.insertConsent, d.insertOnce("consents", consentColumns)},
+		{&st.updateConsent, `UPDATE consents SET scope = ?, at = ? WHERE user_id = ? AND client_id = ?`},
+		{&st.deleteConsents, `DELETE FROM consents WHERE user_id = ? AND (? = '' OR client_id = ?)`},
+
+		{&st.insertMail, d.insertOnce("mails", mailColumns)},
 		{&st.claimMail, `UPDATE mails SET due_at = ?, attempts = attempts + 1 WHERE id = ? AND due_at = ? AND attempts = ?`},
 		{&st.postponeMail, `UPDATE mails SET due_at = ? WHERE id = ?`},
 		{&st.deleteMail, `DELETE FROM mails WHERE id = ?`},
@@ -151,7 +158,7 @@ func (st *statements) writing(d *dialect) []text {
 		{&st.sealEvent, `UPDATE events SET seal = ? WHERE id = ? AND length(seal) = 0`},
 		{&st.deleteEvents, d.deleteIn("events", "id", `SELECT id FROM (SELECT id FROM events WHERE at < ? ORDER BY at LIMIT ?) AS old`)},
 
-		{&st.insertKey, insertInto("signing_keys", "id, algorithm, sealed, created_at, active_from") + d.ignore},
+		{&st.insertKey, d.insertOnce("signing_keys", "id, algorithm, sealed, created_at, active_from")},
 		{&st.updateKey, `UPDATE signing_keys SET algorithm = ?, sealed = ?, created_at = ?, active_from = ? WHERE id = ?`},
 		{&st.deleteKey, `DELETE FROM signing_keys WHERE id = ?`},
 	}
@@ -159,6 +166,12 @@ func (st *statements) writing(d *dialect) []text {
 
 // endable is the part of an EndFilter that is not about the moment.
 const endable = `user_id = ? AND id <> ? AND (? = 0 OR id = ?) AND (? = '' OR device_id = ?)`
+
+// insertOnce is an insert that does nothing where the key is taken.
+func (d *dialect) insertOnce(table, columns string) string {
+	first, _, _ := strings.Cut(columns, ",")
+	return insertInto(table, columns) + d.ignore(first)
+}
 
 func insertInto(table, columns string) string {
 	marks := strings.Repeat(", ?", strings.Count(columns, ",")+1)[2:]

@@ -118,3 +118,65 @@ func clientCancelled(t *testing.T, st store) {
 		t.Errorf("Client: got %v, want the context's error", err)
 	}
 }
+
+var consentTests = []test[store]{
+	{"a consent comes back as it was given last", consentRoundTrip},
+	{"consents are listed by user", consentList},
+	{"one consent is deleted, or all of a user's", consentDelete},
+	{"of many that are put at once one stays", consentRace},
+}
+
+func allowed(user, client, scope string) bitjang.Consent {
+	return bitjang.Consent{UserID: user, ClientID: client, Scope: scope, At: epoch}
+}
+
+func consentRoundTrip(t *testing.T, st store) {
+	_, err := st.Consent(t.Context(), "u", "c")
+	is(t, err, bitjang.ErrNotFound)
+	for _, c := range []bitjang.Consent{allowed("u", "c", "openid"), allowed("u", "c", "openid"), allowed("u", "c", "openid email"), allowed("U", "c", ""), allowed("u", "C", "x")} {
+		ok(t, st.PutConsent(t.Context(), c))
+		got, err := st.Consent(t.Context(), c.UserID, c.ClientID)
+		ok(t, err)
+		equal(t, got, c)
+	}
+	got, err := st.Consent(t.Context(), "u", "c")
+	ok(t, err)
+	equal(t, got, allowed("u", "c", "openid email"))
+}
+
+func consentList(t *testing.T, st store) {
+	for _, client := range []string{"b", "c", "a"} {
+		ok(t, st.PutConsent(t.Context(), allowed("u", client, client)))
+		ok(t, st.PutConsent(t.Context(), allowed("other", client, client)))
+	}
+	got, err := st.Consents(t.Context(), "u")
+	ok(t, err)
+	equal(t, got, []bitjang.Consent{allowed("u", "a", "a"), allowed("u", "b", "b"), allowed("u", "c", "c")})
+}
+
+func consentDelete(t *testing.T, st store) {
+	for _, client := range []string{"a", "b", "c"} {
+		ok(t, st.PutConsent(t.Context(), allowed("u", client, client)))
+		ok(t, st.PutConsent(t.Context(), allowed("other", client, client)))
+	}
+	ok(t, st.DeleteConsents(t.Context(), "u", "a"))
+	got, err := st.Consents(t.Context(), "u")
+	ok(t, err)
+	equal(t, got, []bitjang.Consent{allowed("u", "b", "b"), allowed("u", "c", "c")})
+	ok(t, st.DeleteConsents(t.Context(), "u", ""))
+	got, err = st.Consents(t.Context(), "u")
+	ok(t, err)
+	equal(t, len(got), 0)
+	got, err = st.Consents(t.Context(), "other")
+	ok(t, err)
+	equal(t, len(got), 3)
+}
+
+func consentRace(t *testing.T, st store) {
+	if puts := race(t, 16, func(int) error { return st.PutConsent(t.Context(), allowed("u", "c", "openid")) }); puts != 16 {
+		t.Fatalf("got %d that succeeded, want all", puts)
+	}
+	got, err := st.Consents(t.Context(), "u")
+	ok(t, err)
+	equal(t, got, []bitjang.Consent{allowed("u", "c", "openid")})
+}

@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) bitjang.Store) {
 	t.Run("factors", func(t *testing.T) { run(t, open, factorTests) })
 	t.Run("mails", func(t *testing.T) { run(t, open, mailTests) })
 	t.Run("clients", func(t *testing.T) { run(t, open, clientTests) })
+	t.Run("consents", func(t *testing.T) { run(t, open, consentTests) })
 	t.Run("keys", func(t *testing.T) { run(t, open, keyTests) })
 }
 
