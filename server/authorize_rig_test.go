@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bitjang/bitjang"
 )
@@ -194,4 +195,21 @@ func in(p *person) *person {
 	p.t.Helper()
 	p.leads(p.post("/login", "email", alice, "password", password), "/account")
 	return p
+}
+
+// holdLogin has an old refresh token of a browser's come back.
+func (r *rig) holdLogin(p *person) {
+	p.t.Helper()
+	base, _ := url.Parse(p.base)
+	old := ""
+	for _, c := range p.jar.Cookies(base) {
+		if c.Name == rtCookie {
+			old = c.Value
+		}
+	}
+	for range 4 {
+		r.clock.advance(11 * time.Minute)
+		p.get("/account").want(p.t, 200)
+	}
+	r.refresh(old, agent(browser)).want(403, "step_up_required")
 }

@@ -69,7 +69,7 @@ func TestOAuth21_2_3_1_RedirectURIsAreComparedExactly(t *testing.T) {
 	for _, name := range []string{"client_id", "redirect_uri"} { // of two, neither
 		v := app.values()
 		v.Add(name, v.Get(name))
-		if s := somebody.get("/oauth2/authorize?" + v.Encode()).want(t, 400); s.header.Get("Location") != "" {
+		if s := somebody.get("/oauth2/authorize?"+v.Encode()).want(t, 400); s.header.Get("Location") != "" {
 			t.Errorf("%s twice: leads to %q", name, s.header.Get("Location"))
 		}
 	}
@@ -80,7 +80,10 @@ func TestRFC8252_AppsOnTheDevice(t *testing.T) {
 	t.Parallel()
 	r, _, visit := pageRig(t)
 	p := in(visit("en", browser))
-	app := r.addClient(func(c *bitjang.Client) { c.RedirectURIs = []string{"com.example.notes:/callback"}; c.Auth = bitjang.ClientPublic })
+	app := r.addClient(func(c *bitjang.Client) {
+		c.RedirectURIs = []string{"com.example.notes:/callback"}
+		c.Auth = bitjang.ClientPublic
+	})
 	s := app.ask(p).want(t, 200).has(t, "an app on this device", "com.example.notes")
 	app.redeem(t, app.finds(t, p, p.answers(s, "allow")))
 	app.redeem(t, app.atOnce(t, app.ask(p)))
@@ -402,18 +405,7 @@ func TestAHeldLoginProvesItselfAndGoesOn(t *testing.T) {
 	t.Parallel()
 	r, box, visit := pageRig(t, func(s *setup) { s.OnReuse = bitjang.HoldOnReuse })
 	app, p := r.addClient(firstParty), in(visit("en", browser))
-	base, _ := url.Parse(p.base)
-	old := ""
-	for _, c := range p.jar.Cookies(base) {
-		if c.Name == rtCookie {
-			old = c.Value
-		}
-	}
-	for range 4 {
-		r.clock.advance(11 * time.Minute)
-		p.get("/account").want(t, 200)
-	}
-	r.refresh(old, agent(browser)).want(403, "step_up_required")
+	r.holdLogin(p)
 	app.fails(t, app.ask(p, "prompt", "none"), "login_required")
 	app.ask(p, "client_id", "x").want(t, 400)
 	s := app.ask(p)
