@@ -118,7 +118,7 @@ class BitjangClient implements Client {
     })
     this.on = this.keeper.on.bind(this.keeper)
     this.stepUps = new StepUps(this.keeper, opt.onStepUp, (body, held) => this.post('/v1/step-up', body, held))
-    void this.keeper.load()
+    this.keeper.load().catch(() => {}) // whoever needs it hears of it
   }
 
   close(): void {
