@@ -6,7 +6,7 @@ FUZZTIME ?= 60s
 FAULTSECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test quick check lint deps e2e browser screenshots fault guess fuzz bench bench-scale feed-scale test-examples update clean
+.PHONY: help run build test quick check lint deps e2e browser screenshots fault guess fuzz bench bench-scale feed-scale client client-soak test-examples update clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -23,6 +23,7 @@ test: deps lint ## install what is missing and run every test
 	go test -race ./...
 	cd e2e && go vet . && go test -race -count=1 -timeout 15m . # -count: the cache does not see the binary change
 	@scripts/browser
+	@scripts/client
 
 quick: ## the inner loop: everything in memory and on SQLite, no race detector
 	go test -short . ./verify ./internal/... ./server ./store/... ./cmd/...
@@ -44,6 +45,13 @@ e2e: deps ## the real binary behind nginx and Caddy, killed and robbed
 
 browser: deps ## the pages in Chromium, with a real mail server
 	@scripts/browser
+
+client: deps ## build client/ and test it in Chromium
+	@scripts/client
+
+SOAKSECONDS ?= 600
+client-soak: deps ## SOAKSECONDS (600) of four tabs, a bad network and a server that is killed
+	@SOAKSECONDS=$(SOAKSECONDS) scripts/client soak
 
 test-examples: ## the examples in Go, each a module of its own
 	cd examples/go-frameworks && go vet ./... && go test -race ./...

@@ -8,6 +8,13 @@ const run = promisify(execFile)
 const random = () => randomBytes(32).toString('base64url')
 const escape = (text) => String(text).replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`)
 
+// registerClient is "bitjang client add".
+export async function registerClient(bitjang, name, flags) {
+  const { stdout } = await run(process.env.BITJANG_BIN, ['client', 'add', name, ...flags],
+    { env: { PATH: process.env.PATH, BITJANG_DATA_DIR: bitjang.dir, BITJANG_ISSUER: bitjang.url } })
+  return { id: /client id\s+(\S+)/.exec(stdout)[1], secret: /(bjs_\S+)/.exec(stdout)?.[1] ?? '' }
+}
+
 // startApplication registers an application with Bitjang and serves it from
 // another site: it logs people in by an authorization code with PKCE, and keeps
 // what it was given in memory. seen are the requests that it got.
@@ -65,11 +72,8 @@ export async function startApplication(bitjang, name, flags = []) {
   app.url = `http://127.0.0.1:${server.address().port}`
   app.stop = () => { server.closeAllConnections(); server.close() }
 
-  const { stdout } = await run(process.env.BITJANG_BIN, ['client', 'add', name, '--redirect-uri', `${app.url}/callback`,
-    '--logout-uri', `${app.url}/bye`, '--backchannel-logout-uri', `${app.url}/told`, ...flags],
-  { env: { PATH: process.env.PATH, BITJANG_DATA_DIR: bitjang.dir, BITJANG_ISSUER: bitjang.url } })
-  app.id = /client id\s+(\S+)/.exec(stdout)[1]
-  app.secret = /(bjs_\S+)/.exec(stdout)?.[1] ?? ''
+  Object.assign(app, await registerClient(bitjang, name, ['--redirect-uri', `${app.url}/callback`,
+    '--logout-uri', `${app.url}/bye`, '--backchannel-logout-uri', `${app.url}/told`, ...flags]))
   return app
 }
 

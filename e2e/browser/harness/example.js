@@ -4,6 +4,7 @@ import { statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { registerClient } from './application.js'
 import { freePort } from './server.js'
 
 const run = promisify(execFile)
@@ -17,9 +18,7 @@ export async function startExample(bitjang, name, flags) {
   }
   const port = await freePort()
   const url = `http://127.0.0.1:${port}/`
-  const { stdout } = await run(process.env.BITJANG_BIN, ['client', 'add', name, '--redirect-uri', url, '--logout-uri', url, ...flags],
-    { env: { PATH: process.env.PATH, BITJANG_DATA_DIR: bitjang.dir, BITJANG_ISSUER: bitjang.url } })
-  const id = /client id\s+(\S+)/.exec(stdout)[1]
+  const { id } = await registerClient(bitjang, name, ['--redirect-uri', url, '--logout-uri', url, ...flags])
   const child = spawn('node', ['server.js'], { cwd: dir, stdio: 'inherit', env: { PATH: process.env.PATH, PORT: port, BITJANG_ISSUER: bitjang.url, CLIENT_ID: id } })
   const exit = once(child, 'exit')
   const last = () => child.kill('SIGKILL')

@@ -1,0 +1,5 @@
+export { type Client, type ClientOptions, createClient, type Login, type Proof, type SignedIn } from './client.js'
+export { BitjangError, type ErrorCode, type ErrorKind, type Factor, type KnownCode, type LocalCode, type Problem, type Refusal } from './errors.js'
+export type { Events, Session, StepUp, User } from './events.js'
+export { type Storage, webStorage } from './store.js'
+export type { Prover } from './wire.js'
