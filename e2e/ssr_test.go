@@ -50,6 +50,7 @@ func (r *renderer) login(t *testing.T) (cookies, string) {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", thisDevice.agent)
+	req.Header.Set("X-Forwarded-For", browserIP) // by the proxy in front of both
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +87,7 @@ func (r *renderer) visit(jar cookies) (*http.Response, string, error) {
 		return nil, "", err
 	}
 	req.Header.Set("User-Agent", thisDevice.agent)
+	req.Header.Set("X-Forwarded-For", browserIP) // by the proxy in front of both
 	for name, value := range jar {
 		req.AddCookie(&http.Cookie{Name: name, Value: value})
 	}
@@ -161,6 +163,9 @@ func TestServerSideRenderer(t *testing.T) {
 		}
 		r.visits(t, jar, http.StatusOK)
 		r.wantAlive(t, session)
+		if got := r.sessions(t, false)[session].IP; got != browserIP {
+			t.Errorf("got the address %s with the session, want the browser's %s", got, browserIP)
+		}
 	})
 	t.Run("a page that never arrives, and the next one long after", func(t *testing.T) {
 		t.Parallel()
