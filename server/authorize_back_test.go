@@ -129,7 +129,7 @@ func TestTheWayBackIsOnlyOurs(t *testing.T) {
 		t.Errorf("with an ID token of %d characters the way back is lost", len(long))
 	}
 	app.ask(visit("en", browser), "state", strings.Repeat("s", 4000)).want(t, 414).has(t, "more than we can take")
-	app.fails(t, app.ask(stranger, "state", "st-8 &?=#", "nonce", strings.Repeat("n", 4000), "prompt", "none"), "invalid_request")
+	app.fails(t, app.ask(visit("en", browser), "state", "st-8 &?=#", "nonce", strings.Repeat("n", 4000), "prompt", "none"), "invalid_request")
 }
 
 // TestOIDCCore_3_1_2_1_LoginHintAndLocales: what the application knows of the
