@@ -175,7 +175,7 @@ func TestServerSideRenderer(t *testing.T) {
 			if lost := r.visits(t, jar, http.StatusOK); len(lost.Cookies()) == 0 {
 				t.Error("got no rotation that could be lost")
 			}
-			time.Sleep(3 * time.Second)     // longer than the grace
+			time.Sleep(3 * time.Second) // longer than the grace
 			jar.keep(r.visits(t, jar, http.StatusOK))
 		}
 		r.wantAlive(t, session)
