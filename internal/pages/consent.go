@@ -3,6 +3,7 @@ package pages
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/bitjang/bitjang"
@@ -16,9 +17,19 @@ type scope struct {
 	Text string
 }
 
-// inScopes says what scopes mean.
+// knownScopes are those that have words, in the order in which people read them.
+var knownScopes = []string{"openid", "profile", "email", "roles", "offline_access"}
+
+// inScopes says what scopes mean, those without words last.
 func inScopes(say *i18n.Printer, names []string) []scope {
 	var list []scope
+	place := func(name string) int {
+		if i := slices.Index(knownScopes, name); i >= 0 {
+			return i
+		}
+		return len(knownScopes)
+	}
+	names = slices.SortedStableFunc(slices.Values(names), func(a, b string) int { return place(a) - place(b) })
 	for _, name := range names {
 		s := scope{Name: name}
 		if id := "scope." + name; say.Has(id) {

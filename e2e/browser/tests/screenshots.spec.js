@@ -3,6 +3,7 @@
 // test-results/gallery, to look at after a change; see playwright.config.js.
 import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { startApplication } from '../harness/application.js'
 import { expect, startBitjang, test as base } from '../harness/fixtures.js'
 import { text } from '../harness/texts.js'
 import { codeOf } from '../harness/totp.js'
@@ -236,6 +237,28 @@ for (const [shape, lang] of views) {
     await at('prove-app', '/login/step-up?factor=totp')
     await send('prove-app-wrong', { code: '000000' }, 'form[action="/login/step-up"]')
     await at('prove-recovery', '/login/step-up?factor=recovery_code')
+    await context.close()
+  })
+}
+
+for (const [shape, lang] of views) {
+  test(`an application, ${shape}, ${lang}`, async ({ browser, own }) => {
+    const { context, page, shoot, at, logIn, logOut } = await camera(browser, own, shape, lang)
+    const notes = await startApplication(own, lang === 'en' ? 'Orchard Notes' : '과수원 노트')
+    await page.goto(`${notes.url}/start?scope=openid+profile+email+offline_access`)
+    await shoot('application-login')
+    await logIn(own[lang])
+    await page.goto(`${notes.url}/start?scope=openid+profile+email+offline_access`)
+    await shoot('consent')
+    await page.locator('button[value="allow"]').click()
+    await expect(page.locator('#who')).toHaveText(own[lang].email)
+    await at('applications', '/account/applications')
+    await at('application-logout', '/oauth2/logout')
+    await at('application-unknown', '/oauth2/authorize?client_id=nobody')
+    await page.goto('/account/applications')
+    await page.locator('main button').last().click() // so that the next run is asked again
+    await logOut()
+    notes.stop()
     await context.close()
   })
 }
