@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -26,11 +27,12 @@ type application struct {
 	build func(t *testing.T, dir string) []string
 	port  func(port int) []string
 	heavy bool // its toolchain is: make test-examples
+	told  bool // it takes logout tokens at /backchannel-logout
 }
 
 var applications = []application{
 	{name: "login-go", needs: "go", build: buildGoExample, port: portVariable},
-	{name: "login-node", needs: "npm", build: buildExpress, port: portVariable},
+	{name: "login-node", needs: "npm", build: buildExpress, port: portVariable, told: true},
 	{name: "login-python", needs: "python3", build: buildFastAPI, port: portVariable},
 	{name: "login-spring", needs: "mvn", build: buildSpring, port: springPort},
 }
@@ -89,7 +91,11 @@ func logsPeopleIn(t *testing.T, example application, b *bitjang, orders string) 
 	}
 	port := the.free(t)
 	base := fmt.Sprintf("http://127.0.0.1:%d", port)
-	id, secret := b.addClient(t, "Orders", "--redirect-uri", base+"/callback", "--redirect-uri", base+"/login/oauth2/code/bitjang", "--logout-uri", base+"/")
+	registration := []string{"Orders", "--redirect-uri", base + "/callback", "--redirect-uri", base + "/login/oauth2/code/bitjang", "--logout-uri", base + "/"}
+	if example.told {
+		registration = append(registration, "--backchannel-logout-uri", base+"/backchannel-logout")
+	}
+	id, secret := b.addClient(t, registration...)
 	run := example.build(t, dir)
 	env := append(example.port(port), "BITJANG_ISSUER=http://"+b.address, "CLIENT_ID="+id, "CLIENT_SECRET="+secret, "ORDERS_URL="+orders)
 	app := start(t, newLog(t, example.name), env, run[0], run[1:]...)
@@ -107,6 +113,9 @@ func logsPeopleIn(t *testing.T, example application, b *bitjang, orders string) 
 	if again := p.orders(base); again["session"] != first["session"] {
 		t.Errorf("got %v after a refresh, before it %v", again, first)
 	}
+	if example.told {
+		p.isNotFooled(base, "http://"+b.address, id, first["session"])
+	}
 	// Logged out elsewhere: the resource server hears of it.
 	b.cli(t, "", "session", "end", "--user", email)
 	ended := time.Now()
@@ -117,6 +126,9 @@ func logsPeopleIn(t *testing.T, example application, b *bitjang, orders string) 
 		time.Sleep(20 * time.Millisecond)
 	}
 	t.Logf("refused %v after the session had ended", time.Since(ended).Round(time.Millisecond))
+	if example.told {
+		p.isToldOut(base, ended)
+	}
 	time.Sleep(5 * time.Second) // and the refresh token is no good either
 	if p.get(base+"/orders").status == http.StatusOK {
 		t.Error("an ended session is refreshed")
@@ -134,6 +146,43 @@ func logsPeopleIn(t *testing.T, example application, b *bitjang, orders string) 
 	if page := p.get(base + "/login"); !strings.Contains(page.url, b.address) || page.form == nil {
 		t.Errorf("after the logout nobody is asked to log in: %s", page.url)
 	}
+}
+
+// isNotFooled tells the application of an end as somebody else would.
+func (p *person) isNotFooled(base, issuer, client string, session any) {
+	p.t.Helper()
+	part := func(v map[string]any) string {
+		raw, err := json.Marshal(v)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		return base64.RawURLEncoding.EncodeToString(raw)
+	}
+	now := time.Now().Unix()
+	forged := part(map[string]any{"alg": "none", "typ": "logout+jwt"}) + "." + part(map[string]any{
+		"iss": issuer, "aud": client, "iat": now, "exp": now + 60, "jti": "1", "sid": session,
+		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
+	}) + "."
+	resp, err := http.PostForm(base+"/backchannel-logout", url.Values{"logout_token": {forged}})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusBadRequest || p.get(base+"/").user() == "" {
+		p.t.Errorf("a forged logout token: got %d, and %q is logged in", resp.StatusCode, p.get(base+"/").user())
+	}
+}
+
+// isToldOut waits until the application itself knows of the end, from Bitjang.
+func (p *person) isToldOut(base string, ended time.Time) {
+	p.t.Helper()
+	for p.get(base+"/").user() != "" {
+		if time.Since(ended) > patience {
+			p.t.Fatal("nobody tells the application")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	p.t.Logf("told %v after the session had ended", time.Since(ended).Round(time.Millisecond))
 }
 
 // person has a browser without scripts: it keeps cookies, follows redirects, and

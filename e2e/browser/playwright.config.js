@@ -20,7 +20,7 @@ const phone = {
 // What depends on the language or the size of the screen runs in all four
 // projects, what does not in one.
 const everywhere = ['journey.spec.js', 'axe.spec.js']
-const nowhereElse = ['nojs.spec.js', 'keyboard.spec.js', 'sessions.spec.js', 'attacks.spec.js', 'strangers.spec.js', 'first-byte.spec.js', 'factors.spec.js', 'hold.spec.js', 'authorize.spec.js', 'oidc-client-ts.spec.js']
+const nowhereElse = ['nojs.spec.js', 'keyboard.spec.js', 'sessions.spec.js', 'attacks.spec.js', 'strangers.spec.js', 'first-byte.spec.js', 'factors.spec.js', 'hold.spec.js', 'authorize.spec.js', 'login-browser.spec.js']
 
 export default defineConfig({
   testDir: './tests',

@@ -1,21 +1,27 @@
-// Serves the page. Any server of files will do.
+// Serves the page and its scripts, as they are. Nothing here knows of tokens: they
+// are the browser's.
+//
+//   bitjang client add "Notes" --public --redirect-uri http://127.0.0.1:3000/ --logout-uri http://127.0.0.1:3000/
+//   npm ci && BITJANG_ISSUER=http://localhost:8080 CLIENT_ID=… npm start
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import { extname, join, normalize } from 'node:path'
-import { fileURLToPath } from 'node:url'
 
-const { BITJANG_ISSUER = 'http://localhost:8080', CLIENT_ID, EARLY = 60, PORT = 3000 } = process.env
-const here = fileURLToPath(new URL('.', import.meta.url))
-const types = { '.html': 'text/html', '.js': 'text/javascript' }
+const { BITJANG_ISSUER = 'http://localhost:8080', CLIENT_ID, PORT = 3000 } = process.env
+const files = {
+  '/': ['index.html', 'text/html; charset=utf-8'],
+  '/app.js': ['app.js', 'text/javascript'],
+  '/oidc-client-ts.js': ['node_modules/oidc-client-ts/dist/esm/oidc-client-ts.js', 'text/javascript'],
+  '/jwt-decode.js': ['node_modules/jwt-decode/build/esm/index.js', 'text/javascript'],
+}
 
 createServer(async (req, res) => {
-  let { pathname } = new URL(req.url, 'http://localhost')
-  if (pathname === '/config.js') {
-    const config = { issuer: BITJANG_ISSUER, client: CLIENT_ID, early: Number(EARLY) }
-    return res.setHeader('content-type', types['.js']).end(`export default ${JSON.stringify(config)}`)
+  const path = new URL(req.url, 'http://127.0.0.1').pathname
+  if (path === '/settings.json') {
+    res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ authority: BITJANG_ISSUER, client_id: CLIENT_ID }))
+  } else if (files[path]) {
+    const [name, type] = files[path]
+    res.writeHead(200, { 'content-type': type }).end(await readFile(new URL(name, import.meta.url)))
+  } else {
+    res.writeHead(path === '/favicon.ico' ? 204 : 404).end()
   }
-  if (pathname === '/') pathname = '/index.html'
-  const file = normalize(pathname.startsWith('/lib/') ? join('node_modules', pathname.slice(5)) : pathname.slice(1))
-  if (file.startsWith('..') || !types[extname(file)]) return res.writeHead(404).end()
-  readFile(join(here, file)).then((body) => res.setHeader('content-type', types[extname(file)]).end(body), () => res.writeHead(404).end())
 }).listen(PORT, '127.0.0.1')

@@ -61,7 +61,7 @@ export async function startBitjang(env = {}) {
   throw new Error(`bitjang is not ready (ended: ${ended}):\n${log}`)
 }
 
-async function freePort() {
+export async function freePort() {
   const probe = createServer().listen(0, '127.0.0.1')
   await once(probe, 'listening')
   const { port } = probe.address()
