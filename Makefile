@@ -24,6 +24,7 @@ test: deps lint ## install what is missing and run every test
 	cd e2e && go vet . && go test -race -count=1 -timeout 15m . # -count: the cache does not see the binary change
 	@scripts/browser
 	@scripts/client
+	@$(MAKE) --no-print-directory test-examples
 
 quick: ## the inner loop: everything in memory and on SQLite, no race detector
 	go test -short . ./verify ./internal/... ./server ./store/... ./cmd/...
