@@ -20,7 +20,7 @@ build: ## build bin/bitjang, one static binary
 	$(BUILD) -o bin/bitjang ./cmd/bitjang
 
 test: deps lint ## install what is missing and run every test
-	go test -race ./...
+	go test -race -timeout 20m ./... # ten minutes are short where two processors do everything
 	cd e2e && go vet . && go test -race -count=1 -timeout 15m . # -count: the cache does not see the binary change
 	@scripts/browser
 	@scripts/client
