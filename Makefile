@@ -21,6 +21,7 @@ build: ## build bin/bitjang, one static binary
 
 test: deps lint ## install what is missing and run every test
 	go test -race -timeout 20m ./... # ten minutes are short where two processors do everything
+	go test -run TestGuessingRun . # what is skipped with the race detector
 	cd e2e && go vet . && go test -race -count=1 -timeout 15m . # -count: the cache does not see the binary change
 	@scripts/browser
 	@scripts/client

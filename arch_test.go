@@ -50,6 +50,7 @@ var house = map[string][]string{
 	"server":            {"", "internal/api", "internal/i18n", "internal/mail", "internal/oauth", "internal/pages", "internal/web"},
 	"cmd/bitjang":       {"", "passkey", "server", "store/sqlstore", "store/redisstore"},
 	"bench/feed":        {"", "internal/jws", "store/sqlstore", "verify"},
+	"bench/oauth":       {},
 	"bench":             {"", "internal/servers", "store/sqlstore", "store/redisstore", "verify"},
 }
 

@@ -1,0 +1,5 @@
+//go:build !race
+
+package bitjang_test
+
+const raced = false
