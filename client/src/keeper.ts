@@ -110,10 +110,13 @@ export class Keeper extends Emitter {
 
   /** One try. Whoever comes while it is under way shares it. */
   refresh(used: string | undefined): Promise<void> {
-    return (this.flight ??= this.alone(() => this.exchange(used)).finally(() => (this.flight = undefined)))
+    const since = performance.now()
+    return (this.flight ??= this.alone(() => this.exchange(used, since)).finally(() => (this.flight = undefined)))
   }
 
-  private async exchange(used: string | undefined): Promise<void> {
+  private async exchange(used: string | undefined, since: number): Promise<void> {
+    // Whoever had to wait may see what another tab has stored only a moment later.
+    if (performance.now() - since > 20) await this.sleep(50)
     await this.reload()
     // While we waited another tab has refreshed, logged in or logged out: take that over.
     if (this.held?.n != used) return
