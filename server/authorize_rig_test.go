@@ -144,16 +144,21 @@ func (a relying) redeem(t *testing.T, q url.Values) bitjang.Tokens {
 // site. Whatever follows a form must stay on the site: form-action says 'self'.
 func (p *person) follow(s screen) (page screen, left string) {
 	p.t.Helper()
+	form := s.form
 	for range 10 {
 		next := s.header.Get("Location")
 		if refresh, ok := strings.CutPrefix(s.header.Get("Refresh"), "0;url="); ok && s.status == 200 {
 			if next = refresh; !strings.Contains(html.UnescapeString(s.body), `href="`+next+`"`) {
 				p.t.Errorf("%s: has no link to %s for who does not go on by themselves", s.at, next)
 			}
+			form = false
 		} else if s.status/100 != 3 {
 			return s, ""
 		}
 		if !strings.HasPrefix(next, "/") {
+			if form {
+				p.t.Errorf("%s: a redirect after a form leads to %s, and the browser stops it", s.at, next)
+			}
 			return s, next
 		}
 		s = p.get(next)

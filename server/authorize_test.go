@@ -289,9 +289,15 @@ func TestASVS_10_7_ConsentIsThePersonsOwn(t *testing.T) {
 	refused(p.answers(mine, "allow"))
 	app.redeem(t, app.finds(t, p, p.answers(app.ask(p), "allow")))
 
+	foreign := p.send("POST", "/oauth2/authorize/consent", url.Values{"request": {hiddenIn(t, app.ask(p, "scope", "openid email"), "request")}, "answer": {"allow"}},
+		func(req *http.Request) { req.Header.Set("Sec-Fetch-Site", "cross-site") })
+	foreign.want(t, 403)
+	app.fails(t, app.ask(p, "scope", "openid email", "prompt", "none"), "consent_required")
+
 	// Logged out between the question and the answer: from the beginning.
 	open := app.ask(p, "scope", "openid email")
 	p.leads(p.post("/logout"), "/login?notice=logged_out")
+	refused(p.post("/oauth2/authorize/consent", "request", hiddenIn(t, open, "request"), "return_to", "/account", "answer", "allow"))
 	page, _ := p.follow(p.answers(open, "allow"))
 	page, _ = p.follow(p.logsIn(page))
 	page.has(t, "Allow Notes & Co?", "see your email address")

@@ -139,7 +139,11 @@ func TestRPInitiatedLogout_2_OtherwiseThePersonIsAsked(t *testing.T) {
 		t.Errorf("somebody else's session ended by %s", why)
 	}
 	p := visit("en", browser)
-	p.leads(p.get("/oauth2/logout"), "/login?notice=logged_out") // nobody is there to ask
+	s := p.get("/oauth2/logout")
+	p.leads(s, "/login?notice=logged_out") // nobody is there to ask
+	if got := s.header.Values("Set-Cookie"); len(got) != 0 {
+		t.Errorf("takes cookies that were not there: %v", got) // they may be of a login that is just being made
+	}
 }
 
 // TestRPInitiatedLogout_3_AddressesAreComparedExactly, and without a good hint
@@ -178,6 +182,9 @@ func TestALoginOnHoldCanBeEnded(t *testing.T) {
 	s := p.get("/oauth2/logout").want(t, 200).has(t, "An application asks")
 	p.leads(p.fill(s, "/oauth2/logout/confirm"), "/login?notice=logged_out")
 	p.isOut(t)
+	if why := r.ended(t, tk.Session.LoginID); why != bitjang.EndedByLogout {
+		t.Errorf("the login itself: got %q", why)
+	}
 }
 
 // TestLogoutAndAStoreThatIsDown: the login lives on, and so must the cookies.

@@ -51,6 +51,7 @@ type screen struct {
 	header http.Header
 	body   string
 	at     string
+	form   bool // it answers one
 }
 
 func (p *person) send(method, path string, form url.Values, mods ...mod) screen {
@@ -82,7 +83,7 @@ func (p *person) send(method, path string, form url.Values, mods ...mod) screen 
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	s := screen{resp.StatusCode, resp.Header, string(raw), path}
+	s := screen{resp.StatusCode, resp.Header, string(raw), path, form != nil}
 	p.check(method, s)
 	return s
 }
